@@ -1,0 +1,1 @@
+"""Targets: what generated code looks like on each, and what runs it."""

@@ -1,0 +1,5 @@
+"""A language and a compiler for neural networks."""
+
+from importlib.metadata import version
+
+__version__ = version("netdsl")

@@ -1,0 +1,1 @@
+"""Tree and registry to graph: parameters, blocks, repeats, connections, recipes."""

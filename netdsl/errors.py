@@ -1,0 +1,130 @@
+"""The one family of errors that a user can meet, and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+from netdsl.source import Span
+
+
+@dataclass(frozen=True)
+class Frame:
+    """A block call on the way to an error: ``in block f(c=64) called at line 4: f(64)``."""
+
+    what: str
+    call: Span
+
+    def __str__(self) -> str:
+        line = self.call.source.line(self.call.line).strip()
+        return f"in {self.what} called at line {self.call.line}: {_short(line)}"
+
+
+class NetError(Exception):
+    """Something is wrong with what the user gave: a place, a code, a message and a way out.
+
+    The exit status of the command line is ``status``: 2, the input is wrong.
+    """
+
+    status = 2
+
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        span: Span | None = None,
+        help: str | None = None,
+        frames: Iterable[Frame] = (),
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.span = span
+        self.help = help
+        self.frames = tuple(frames)
+
+    def __str__(self) -> str:
+        return _show("error", self.code, self.message, self.span, self.help, self.frames)
+
+
+class SyntaxFault(NetError):
+    """The text is not a sentence of the language (E0xx)."""
+
+
+class MeaningError(NetError):
+    """The sentence is right, but a name, an argument or a value is not (E1xx)."""
+
+
+class ShapeError(NetError):
+    """The layers do not fit together (E2xx)."""
+
+
+class RecipeError(NetError):
+    """The training section does not fit the network (E3xx)."""
+
+
+class DataError(NetError):
+    """A data set or an input file is missing or not what it says (E4xx)."""
+
+
+class RunError(NetError):
+    """The work failed on the way: disk, memory, numbers (E5xx). Exit status 1."""
+
+    status = 1
+
+
+class Problem(ValueError):
+    """What an op says when an argument or an input does not suit it.
+
+    Ops know no places; whoever called them adds the place and the code. ``argument`` names the
+    guilty parameter, so that the caret stands under it.
+    """
+
+    def __init__(self, message: str, help: str | None = None, argument: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.help = help
+        self.argument = argument
+
+
+@dataclass(frozen=True)
+class Warning_:
+    """A named warning: something that is legal, and seldom meant."""
+
+    code: str
+    message: str
+    span: Span | None = None
+    help: str | None = None
+    frames: tuple[Frame, ...] = ()
+
+    def __str__(self) -> str:
+        return _show("warning", self.code, self.message, self.span, self.help, self.frames)
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """``did you mean 'stride'?``, or None if nothing known is near."""
+    found = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return f"did you mean '{found[0]}'?" if found else None
+
+
+def _show(
+    kind: str,
+    code: str,
+    message: str,
+    span: Span | None,
+    help: str | None,
+    frames: tuple[Frame, ...],
+) -> str:
+    place = f"{span.place}: " if span else ""
+    lines = [f"{place}{kind}[{code}]: {message}"]
+    if span:
+        lines.append(span.excerpt())
+    lines += [f"  {frame}" for frame in reversed(frames)]
+    if help:
+        lines.append(f"  help: {help}")
+    return "\n".join(lines)
+
+
+def _short(text: str, limit: int = 80) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,144 @@
+"""The graph of a network: typed nodes over networkx, immutable, verified, printable.
+
+A node is a layer with its inputs; an edge carries a tensor. The order of the nodes is a topological
+order, the order of the file: whatever walks the graph meets producers first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import networkx as nx
+
+from netdsl.errors import Frame, Warning_
+from netdsl.op import Layer, State, Weight, call_text
+from netdsl.source import Span
+from netdsl.tensor import Tensor
+
+
+@dataclass(frozen=True)
+class Node:
+    """A layer in its place.
+
+    ``name`` is unique: the path of blocks and the layer, ``stage1.bottleneck2.conv1``. ``span`` is
+    the step in the file, ``frames`` the block calls that led there, outermost first.
+    """
+
+    name: str
+    layer: Layer
+    inputs: tuple[str, ...]
+    tensor: Tensor
+    span: Span
+    frames: tuple[Frame, ...] = ()
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """The blocks around it, outermost first."""
+        return tuple(self.name.split(".")[:-1])
+
+    @property
+    def place(self) -> str:
+        """``file:line``."""
+        return f"{self.span.source.name}:{self.span.line}"
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: nodes in topological order, the names of its inputs and outputs, and warnings."""
+
+    name: str
+    nodes: tuple[Node, ...]
+    outputs: tuple[str, ...]
+    warnings: tuple[Warning_, ...] = field(default=(), compare=False)
+
+    @cached_property
+    def network(self) -> nx.MultiDiGraph:
+        """The same as a networkx graph: nodes carry ``node``, edges ``slot`` and ``tensor``."""
+        network = nx.MultiDiGraph(name=self.name)
+        for node in self.nodes:
+            network.add_node(node.name, node=node)
+        for node in self.nodes:
+            for slot, source in enumerate(node.inputs):
+                network.add_edge(source, node.name, slot=slot, tensor=self[source].tensor)
+        return network
+
+    @cached_property
+    def _by_name(self) -> dict[str, Node]:
+        return {node.name: node for node in self.nodes}
+
+    def __getitem__(self, name: str) -> Node:
+        return self._by_name[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._by_name
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    @property
+    def inputs(self) -> tuple[Node, ...]:
+        """The nodes that nothing enters: what the user feeds."""
+        return tuple(node for node in self.nodes if not node.inputs)
+
+    def tensors(self, node: Node) -> tuple[Tensor, ...]:
+        """The types of what enters a node."""
+        return tuple(self[name].tensor for name in node.inputs)
+
+    def weights(self, node: Node) -> dict[str, Weight]:
+        """What a node learns, by name."""
+        return node.layer.weights(*self.tensors(node))
+
+    def state(self, node: Node) -> dict[str, State]:
+        """What a node keeps from step to step, by name."""
+        return node.layer.state(*self.tensors(node))
+
+    def parameters(self, node: Node) -> int:
+        """How many numbers a node learns."""
+        return sum(weight.tensor.size for weight in self.weights(node).values())
+
+    def macs(self, node: Node) -> int:
+        """Multiply-accumulate operations of a node for one sample."""
+        return node.layer.macs(*self.tensors(node))
+
+    def users(self, name: str) -> tuple[Node, ...]:
+        """The nodes that a tensor enters, in order, each once."""
+        return tuple(self[user] for user in self.network.successors(name))
+
+    def keep(self, names: Iterable[str]) -> Graph:
+        """The graph with only the named nodes."""
+        kept = set(names)
+        return replace(self, nodes=tuple(node for node in self.nodes if node.name in kept))
+
+    def warn(self, *warnings: Warning_) -> Graph:
+        """The graph with more warnings."""
+        return replace(self, warnings=(*self.warnings, *warnings))
+
+    def verify(self) -> Graph:
+        """Check the invariants that every pass relies on; returns the graph itself.
+
+        Raises AssertionError, since only a bug of the compiler can break them.
+        """
+        known: dict[str, Tensor] = {}
+        for node in self.nodes:
+            assert node.name not in known, f"two nodes are called {node.name}"
+            for name in node.inputs:
+                assert name in known, f"{node.name} reads {name} before it is made"
+            if node.inputs:
+                shape = node.layer.shape(*(known[name] for name in node.inputs))
+                assert shape == node.tensor, f"{node.name} makes {shape}, not {node.tensor}"
+            known[node.name] = node.tensor
+        for name in self.outputs:
+            assert name in known, f"output {name} does not exist"
+        assert nx.is_directed_acyclic_graph(self.network)
+        return self
+
+    def __str__(self) -> str:
+        """The text form: a line a node, ``name: 6x28x28 = conv(...) from image``."""
+        lines = [f"graph {self.name}"]
+        for node in self.nodes:
+            source = f" from {', '.join(node.inputs)}" if node.inputs else ""
+            lines.append(f"  {node.name}: {node.tensor} = {call_text(node.layer)}{source}")
+        lines.append(f"  outputs {', '.join(self.outputs)}")
+        return "\n".join(lines)

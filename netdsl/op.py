@@ -1,0 +1,390 @@
+"""What an op is: its parameters, its shape rule, its weights, its mathematics, and the registry.
+
+An op (a layer, a loss, an optimizer …) is one class in one file. Its fields are its parameters in
+the language. The bodies of its kernels stand below it, each written once::
+
+    @kernel(Dense)
+    def y(n, j, /, x, weight, bias): ...
+
+The function computes **one element of one tensor**. Its name is the tensor it makes; the parameters
+before ``/`` are the element's index, those after it the tensors it reads, those after ``*`` numbers.
+``dx`` is the gradient of the loss by ``x``. From the signatures the compiler derives the rest: what
+must be kept for the backward pass, in which order kernels run, and what they are called with.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import MISSING, dataclass, fields
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, get_type_hints
+
+import numpy as np
+
+from netdsl.arguments import spell
+from netdsl.errors import Problem
+from netdsl.tensor import Tensor, View, as_is
+
+real = np.float64
+"""The network's precision, as kernels spell it: ``acc = real(0)``. Generated code binds it to the
+target's type; here, where the interpreter runs kernels as plain Python, it is double."""
+
+When = Literal["always", "train", "eval"]
+Function = TypeVar("Function", bound=Callable[..., Any])
+Registry = dict[str, dict[str, type["Op"]]]
+
+REGISTRY: Registry = {}
+"""Every op by kind and name, filled by importing the packages of ops. The compiler hands it down."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """One element of one tensor, as a function of tensors and numbers.
+
+    ``index`` names the element's axes, ``reads`` the tensors, ``many`` the variadic ones (``*xs``),
+    ``numbers`` what is neither. A ``scalar`` kernel has no index: it gets elements instead of
+    tensors, all at the same place (it is elementwise, and may be fused).
+    """
+
+    fn: Callable[..., Any]
+    makes: str
+    index: tuple[str, ...]
+    reads: tuple[str, ...]
+    many: str | None
+    numbers: tuple[str, ...]
+    when: When
+    scalar: bool
+
+    @property
+    def tensors(self) -> tuple[str, ...]:
+        """The names of all it reads, the variadic ones last."""
+        return (*self.reads, self.many) if self.many else self.reads
+
+
+def device(fn: Function) -> Function:
+    """Mark a function that kernels call: generated code carries it along."""
+    fn.__dict__["device"] = True
+    return fn
+
+
+def kernel(
+    op: type[Op], makes: str | None = None, when: When = "always"
+) -> Callable[[Function], Function]:
+    """Attach the body of a kernel to an op; ``makes`` is the function's name if not given.
+
+    ``when`` says whether only training or only evaluation needs the tensor.
+    """
+    return _attach(op, makes, when, scalar=False)
+
+
+def elementwise(
+    op: type[Op], makes: str | None = None, when: When = "always"
+) -> Callable[[Function], Function]:
+    """Attach a scalar function, applied to every element: ``def y(x): return max(x, real(0))``."""
+    return _attach(op, makes, when, scalar=True)
+
+
+def _attach(
+    op: type[Op], makes: str | None, when: When, scalar: bool
+) -> Callable[[Function], Function]:
+    def attach(fn: Function) -> Function:
+        by_kind: dict[Any, list[str]] = {}
+        for parameter in inspect.signature(fn).parameters.values():
+            by_kind.setdefault(parameter.kind, []).append(parameter.name)
+        many = by_kind.get(inspect.Parameter.VAR_POSITIONAL, [None])[0]
+        op.kernels = (
+            *op.kernels,
+            Kernel(
+                fn=fn,
+                makes=makes or fn.__name__,
+                index=tuple(by_kind.get(inspect.Parameter.POSITIONAL_ONLY, ())),
+                reads=tuple(by_kind.get(inspect.Parameter.POSITIONAL_OR_KEYWORD, ())),
+                many=many,
+                numbers=tuple(by_kind.get(inspect.Parameter.KEYWORD_ONLY, ())),
+                when=when,
+                scalar=scalar,
+            ),
+        )
+        return fn
+
+    return attach
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A parameter of an op in the language: its name, its kind and its default."""
+
+    name: str
+    kind: Any
+    default: Any
+
+    @property
+    def required(self) -> bool:
+        """Whether the user must give it."""
+        return self.default is MISSING
+
+
+@dataclass_transform(frozen_default=True)
+class Op:
+    """Anything the language can name. A subclass is a frozen dataclass, registered by its name.
+
+    ``name=`` in the class statement is the word in the language; the first class of a kind, without
+    a name, says ``kind=``. ``synonyms`` are what other systems call the parameters: they are never
+    accepted, but the error names the right one. ``examples`` feed the tests and the reference:
+    each is a call in the language and the shapes it is given.
+    """
+
+    kind: ClassVar[str]
+    name: ClassVar[str]
+    synonyms: ClassVar[dict[str, str]] = {}
+    kernels: ClassVar[tuple[Kernel, ...]] = ()
+    examples: ClassVar[tuple[tuple[str, ...], ...]] = ()
+
+    def __init_subclass__(cls, name: str | None = None, kind: str | None = None) -> None:
+        super().__init_subclass__()
+        dataclass(frozen=True)(cls)
+        if kind:
+            cls.kind = kind
+            REGISTRY.setdefault(kind, {})
+        if name:
+            cls.name = name
+            known = REGISTRY[cls.kind]
+            if name in known:
+                raise TypeError(f"two {cls.kind}s are called '{name}': {known[name]} and {cls}")
+            known[name] = cls
+
+    @classmethod
+    @cache
+    def parameters(cls) -> tuple[Parameter, ...]:
+        """The parameters in the order of the fields."""
+        kinds = get_type_hints(cls, include_extras=True)
+        return tuple(Parameter(f.name, kinds[f.name], f.default) for f in fields(cls))  # type: ignore[arg-type]
+
+    @classmethod
+    def law(cls) -> str:
+        """The first line of its docstring: what it computes, in a sentence."""
+        return (cls.__doc__ or "").strip().splitlines()[0]
+
+
+class Initializer(Op, kind="initializer"):
+    """How a weight begins."""
+
+    def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:
+        """The distribution and its one number.
+
+        ``("normal", std)``, ``("uniform", bound)`` or ``("constant", value)``.
+        """
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Weight:
+    """What training learns: its sizes, and how it begins.
+
+    ``fan_in`` and ``fan_out`` count the inputs that one output sees and the outputs that one input
+    reaches (He et al. 2015). ``decay`` is false for what weight decay may be told to leave alone.
+    """
+
+    dims: tuple[int, ...]
+    init: Initializer
+    fan_in: int = 1
+    fan_out: int = 1
+    decay: bool = True
+
+    @property
+    def tensor(self) -> Tensor:
+        """Its type: all samples share it."""
+        return Tensor(self.dims, batch=False)
+
+
+@dataclass(frozen=True)
+class State:
+    """What outlives a step without being learnt, such as running statistics."""
+
+    dims: tuple[int, ...]
+    value: float
+
+    @property
+    def tensor(self) -> Tensor:
+        """Its type: all samples share it."""
+        return Tensor(self.dims, batch=False)
+
+
+class Layer(Op, kind="layer"):
+    """A step of a network.
+
+    ``view`` is how its kernels see tensors. An ``alias`` has no kernels: its output is its input in
+    another shape. ``join`` layers take several inputs. ``shape`` names the inputs in its signature.
+    """
+
+    view: ClassVar[View] = staticmethod(as_is)
+    alias: ClassVar[bool] = False
+    join: ClassVar[bool] = False
+
+    def shape(self, *xs: Tensor) -> Tensor:
+        """The type of the output; raises `Problem` if the inputs do not suit."""
+        raise NotImplementedError
+
+    def weights(self, *xs: Tensor) -> dict[str, Weight]:
+        """What it learns, by the names that its kernels read."""
+        return {}
+
+    def state(self, *xs: Tensor) -> dict[str, State]:
+        """What it keeps from step to step, by the names that its kernels read and make."""
+        return {}
+
+    def aux(self, *xs: Tensor) -> dict[str, Tensor]:
+        """Other tensors that its kernels make for one another."""
+        return {}
+
+    def numbers(self, *xs: Tensor) -> dict[str, Any]:
+        """The numbers that its kernels take: whole ones are compiled in, others are passed."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+    def part(self, which: int, *xs: Tensor) -> dict[str, Any]:
+        """The numbers for the gradient of one of several inputs; they are passed."""
+        return {"which": which}
+
+    def macs(self, *xs: Tensor) -> int:
+        """Multiply-accumulate operations of one sample's forward pass."""
+        return 0
+
+    def warnings(self, *xs: Tensor) -> tuple[str, ...]:
+        """What is legal here and seldom meant."""
+        return ()
+
+    @classmethod
+    @cache
+    def inputs(cls) -> tuple[str, ...]:
+        """The names of its inputs; a join has the one name of them all."""
+        return tuple(name for name in inspect.signature(cls.shape).parameters if name != "self")
+
+
+class Loss(Op, kind="loss"):
+    """What training makes small: a number, the mean over the batch.
+
+    Kernels read ``x`` (the prediction), ``target`` and the number ``scale`` (the weight of this
+    loss in a sum); they make ``y`` of one element, and ``dx``.
+    """
+
+    view: ClassVar[View] = staticmethod(as_is)
+
+    def target(self, x: Tensor) -> Tensor:
+        """The type of the target for a prediction; raises `Problem` if there is none."""
+        raise NotImplementedError
+
+    def aux(self, x: Tensor) -> dict[str, Tensor]:
+        """Other tensors that its kernels make for one another."""
+        return {}
+
+    def numbers(self, x: Tensor) -> dict[str, Any]:
+        """The numbers that its kernels take: whole ones are compiled in, others are passed."""
+        return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+
+
+class Optimizer(Op, kind="optimizer"):
+    """How gradients change weights.
+
+    Kernels are elementwise: they read the weight ``p``, its gradient ``g`` and the ``slots`` (one
+    number a weight, zero at first), and make ``p`` and the slots, in the order of the file. They
+    may take ``lr`` and ``step`` (from 1) besides the op's own parameters.
+    """
+
+    slots: ClassVar[tuple[str, ...]] = ()
+    lr: float
+
+
+class Schedule(Op, kind="schedule"):
+    """How the learning rate goes as training proceeds."""
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """What the learning rate is multiplied with; ``epoch`` counts from 0, with its fraction."""
+        raise NotImplementedError
+
+
+class Metric(Op, kind="metric"):
+    """A figure that people read, never a gradient: ``score`` of a batch, averaged over all."""
+
+    best: ClassVar[Literal["max", "min"]] = "max"
+
+    def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
+        """The sum over the samples of the batch."""
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class Split:
+    """Samples and their targets: ``x`` of shape (samples, channels, height, width), ``y`` classes.
+
+    Pictures stay ``uint8`` as they were stored; whoever makes a batch of them divides by 255.
+    """
+
+    x: np.ndarray
+    y: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set: what to train on, what to watch, what to report at the end."""
+
+    train: Split
+    val: Split | None
+    test: Split
+    classes: tuple[str, ...]
+
+
+class Dataset(Op, kind="dataset"):
+    """Where samples come from."""
+
+    def load(self, seed: int) -> Data:
+        """Read it; ``seed`` decides random splits. Raises `DataError` if it is not to be found."""
+        raise NotImplementedError
+
+
+def expand(value: int | tuple[int, ...], rank: int, what: str) -> tuple[int, ...]:
+    """A size for each spatial axis: ``3`` is ``(3, 3)`` for a picture.
+
+    Raises `Problem` if the user gave another number of sizes than there are axes.
+    """
+    if isinstance(value, int):
+        return (value,) * rank
+    if len(value) != rank:
+        raise Problem(
+            f"{what} has {len(value)} sizes, the input has {rank} spatial axes", argument=what
+        )
+    return value
+
+
+def as_three(sizes: tuple[int, ...], neutral: int) -> tuple[int, ...]:
+    """Sizes for kernels, which are written for three spatial axes: missing ones are neutral."""
+    return (*(neutral,) * (3 - len(sizes)), *sizes)
+
+
+def import_all(package: str, path: Iterable[str]) -> None:
+    """Import every module of a package, so that the ops in them are registered."""
+    for module in iter_modules(path):
+        import_module(f"{package}.{module.name}")
+
+
+def call_text(op: Op) -> str:
+    """The op as the language writes it, defaults left out: ``conv(64, 7, stride=2)``."""
+    given: list[str] = []
+    for parameter in op.parameters():
+        value = getattr(op, parameter.name)
+        if parameter.required:
+            given.append(_argument(value))
+        elif value != parameter.default:
+            given.append(f"{parameter.name}={_argument(value)}")
+    return f"{op.name}({', '.join(given)})" if given else op.name
+
+
+def _argument(value: object) -> str:
+    if isinstance(value, Op):
+        return call_text(value)
+    return value if isinstance(value, str) else spell(value)

@@ -1,0 +1,44 @@
+"""Concatenation along the channels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netdsl.errors import Problem
+from netdsl.op import Layer, kernel
+from netdsl.tensor import Tensor, by_channel
+
+
+class Concat(Layer, name="concat"):
+    """``y = [x0, x1, ...]``: the channels of all branches, in their order (Szegedy et al. 2014)."""
+
+    view = staticmethod(by_channel)
+    join = True
+    examples = (("concat", "2x3x2", "1x3x2"), ("concat", "2", "3", "1"), ("concat", "2x3"))
+
+    def shape(self, *xs: Tensor) -> Tensor:
+        for x in xs[1:]:
+            if x.spatial != xs[0].spatial or not x.dims:
+                sizes = ", ".join(map(str, xs))
+                raise Problem(
+                    f"concat joins channels, so the other sizes must be equal: {sizes}",
+                    help="check stride and pad of the branches",
+                )
+        return Tensor((sum(x.channels for x in xs), *xs[0].spatial))
+
+    def part(self, which: int, *xs: Tensor) -> dict[str, Any]:
+        return {"first": sum(x.channels for x in xs[:which])}
+
+
+@kernel(Concat)
+def y(n, c, s, /, *xs):
+    which = 0
+    while c >= xs[which].shape[1]:
+        c -= xs[which].shape[1]
+        which += 1
+    return xs[which][n, c, s]
+
+
+@kernel(Concat)
+def dx(n, c, s, /, dy, *, first):
+    return dy[n, c + first, s]

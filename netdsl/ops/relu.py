@@ -1,0 +1,26 @@
+"""Rectified linear unit."""
+
+from __future__ import annotations
+
+from netdsl.op import Layer, elementwise, real
+from netdsl.tensor import Tensor, flat
+
+
+class Relu(Layer, name="relu"):
+    """``y = max(x, 0)`` (Nair and Hinton 2010)."""
+
+    view = staticmethod(flat)
+    examples = (("relu", "2x3"), ("relu", "1x2x3"))
+
+    def shape(self, x: Tensor) -> Tensor:
+        return x
+
+
+@elementwise(Relu)
+def y(x):
+    return x if x > 0 else real(0)
+
+
+@elementwise(Relu)
+def dx(dy, y):
+    return dy if y > 0 else real(0)

@@ -1,0 +1,1 @@
+"""Graph to graph, one pass to a file."""

@@ -1,0 +1,1 @@
+"""Models at work: data, training, run directories."""

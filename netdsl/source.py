@@ -1,0 +1,85 @@
+"""Source text and places in it."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+from functools import cached_property
+
+
+@dataclass(frozen=True)
+class Source:
+    """A text with a name: a file, or an expression of the command line.
+
+    ``name`` is shown to people (``lenet5.net``); it is never opened again.
+    """
+
+    name: str
+    text: str = field(repr=False)
+
+    @cached_property
+    def starts(self) -> list[int]:
+        """The offset at which each line begins."""
+        return [0, *(i + 1 for i, char in enumerate(self.text) if char == "\n")]
+
+    def line(self, number: int) -> str:
+        """The text of a line, counted from 1, without its end."""
+        begin = self.starts[number - 1]
+        end = self.starts[number] - 1 if number < len(self.starts) else len(self.text)
+        return self.text[begin:end].rstrip("\r")
+
+    def span(self, start: int, end: int) -> Span:
+        """The place between two offsets."""
+        return Span(self, start, end)
+
+
+@dataclass(frozen=True)
+class Span:
+    """A piece of a source: ``source.text[start:end]``."""
+
+    source: Source = field(repr=False)
+    start: int
+    end: int
+
+    @property
+    def line(self) -> int:
+        """The line of the first character, counted from 1."""
+        return bisect_right(self.source.starts, self.start)
+
+    @property
+    def column(self) -> int:
+        """The column of the first character, counted from 1."""
+        return self.start - self.source.starts[self.line - 1] + 1
+
+    @property
+    def text(self) -> str:
+        """The piece itself, as the user spelt it."""
+        return self.source.text[self.start : self.end]
+
+    @property
+    def place(self) -> str:
+        """``file:line:column``."""
+        return f"{self.source.name}:{self.line}:{self.column}"
+
+    def to(self, other: Span) -> Span:
+        """The place from the start of this one to the end of the other."""
+        return Span(self.source, self.start, max(self.end, other.end))
+
+    def excerpt(self) -> str:
+        """The guilty line with a caret under the piece (its first line, if it has several)."""
+        line = self.source.line(self.line).replace("\t", " ")
+        first = self.column - 1
+        width = max(1, min(self.end - self.start, len(line) - first))
+        shown, first = _window(line, first, width)
+        number = f"{self.line:4} | "
+        gutter = " " * (len(number) - 2) + "| "
+        caret = "^" * max(1, min(width, len(shown) - first))
+        return f"{number}{shown}\n{gutter}{' ' * first}{caret}"
+
+
+def _window(line: str, first: int, width: int, limit: int = 100) -> tuple[str, int]:
+    """Cut a long line around the piece, so that an excerpt fits a terminal."""
+    if len(line) <= limit:
+        return line, first
+    begin = max(0, min(first - 30, len(line) - limit))
+    return line[begin : begin + limit], first - begin
