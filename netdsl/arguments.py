@@ -136,6 +136,7 @@ def _article(kind: Any) -> str:
 
 
 def _choice(choices: tuple[str, ...], value: object) -> str:
+    value = Word("none") if value is None else value
     if isinstance(value, (Word, str)) and str(value) in choices:
         return str(value)
     raise Problem(f"must be one of {', '.join(choices)}, not {spell(value)}")

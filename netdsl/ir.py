@@ -46,15 +46,16 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: nodes in topological order, the names of its inputs and outputs, and warnings."""
+    """A network: nodes in topological order, its outputs, what else losses read, and warnings."""
 
     name: str
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
+    heads: tuple[str, ...] = ()
     warnings: tuple[Warning_, ...] = field(default=(), compare=False)
 
     @cached_property
-    def network(self) -> nx.MultiDiGraph:
+    def network(self) -> nx.MultiDiGraph[str]:
         """The same as a networkx graph: nodes carry ``node``, edges ``slot`` and ``tensor``."""
         network = nx.MultiDiGraph(name=self.name)
         for node in self.nodes:
@@ -129,7 +130,7 @@ class Graph:
                 shape = node.layer.shape(*(known[name] for name in node.inputs))
                 assert shape == node.tensor, f"{node.name} makes {shape}, not {node.tensor}"
             known[node.name] = node.tensor
-        for name in self.outputs:
+        for name in (*self.outputs, *self.heads):
             assert name in known, f"output {name} does not exist"
         assert nx.is_directed_acyclic_graph(self.network)
         return self

@@ -20,7 +20,15 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, ClassVar, Literal, TypeVar, dataclass_transform, get_type_hints
+from typing import (
+    Any,
+    ClassVar,
+    Literal,
+    TypeVar,
+    dataclass_transform,
+    get_args,
+    get_type_hints,
+)
 
 import numpy as np
 
@@ -298,11 +306,20 @@ class Optimizer(Op, kind="optimizer"):
 
 
 class Schedule(Op, kind="schedule"):
-    """How the learning rate goes as training proceeds."""
+    """How the learning rate goes as training proceeds.
 
-    def factor(self, epoch: float, epochs: int) -> float:
-        """What the learning rate is multiplied with; ``epoch`` counts from 0, with its fraction."""
+    ``epoch`` counts from 0, with its fraction: the middle of a step, ``e + (i + 0.5) / steps``
+    for step ``i`` of epoch ``e``. So no step of a ramp has a rate of zero, first or last.
+    """
+
+    def multiplier(self, epoch: float, epochs: int) -> float:
+        """What the learning rate is multiplied with at a place in a training of so many epochs."""
         raise NotImplementedError
+
+    @staticmethod
+    def warmed(epoch: float, warmup: float) -> float:
+        """The part of the rate that a linear warm-up has reached: ``epoch / warmup``, at most 1."""
+        return epoch / warmup if epoch < warmup else 1.0
 
 
 class Metric(Op, kind="metric"):
@@ -312,38 +329,6 @@ class Metric(Op, kind="metric"):
 
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
         """The sum over the samples of the batch."""
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class Split:
-    """Samples and their targets: ``x`` of shape (samples, channels, height, width), ``y`` classes.
-
-    Pictures stay ``uint8`` as they were stored; whoever makes a batch of them divides by 255.
-    """
-
-    x: np.ndarray
-    y: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-
-@dataclass(frozen=True)
-class Data:
-    """A data set: what to train on, what to watch, what to report at the end."""
-
-    train: Split
-    val: Split | None
-    test: Split
-    classes: tuple[str, ...]
-
-
-class Dataset(Op, kind="dataset"):
-    """Where samples come from."""
-
-    def load(self, seed: int) -> Data:
-        """Read it; ``seed`` decides random splits. Raises `DataError` if it is not to be found."""
         raise NotImplementedError
 
 
@@ -378,13 +363,15 @@ def call_text(op: Op) -> str:
     for parameter in op.parameters():
         value = getattr(op, parameter.name)
         if parameter.required:
-            given.append(_argument(value))
+            given.append(_argument(value, parameter.kind))
         elif value != parameter.default:
-            given.append(f"{parameter.name}={_argument(value)}")
+            given.append(f"{parameter.name}={_argument(value, parameter.kind)}")
     return f"{op.name}({', '.join(given)})" if given else op.name
 
 
-def _argument(value: object) -> str:
+def _argument(value: object, kind: Any) -> str:
     if isinstance(value, Op):
         return call_text(value)
-    return value if isinstance(value, str) else spell(value)
+    # A text has quotes; every other kind that holds a str holds one of the language's words.
+    text = str in (kind, *get_args(kind))
+    return value if isinstance(value, str) and not text else spell(value)

@@ -6,6 +6,10 @@ a GPU, and a resumed run goes on where it stopped.
 
 from __future__ import annotations
 
+from zlib import crc32
+
+import numpy as np
+
 from netdsl.op import device, real
 
 
@@ -39,3 +43,14 @@ def uniform(seed, step, layer, element):
         (seed >> 32) & 0xFFFFFFFF,
     )
     return real(word >> 8) * real(5.9604644775390625e-08)
+
+
+def permutation(count: int, seed: int, purpose: str, turn: int = 0) -> np.ndarray:
+    """The numbers below ``count`` in an order that is a function of seed, purpose and turn alone.
+
+    Two purposes never share their random numbers. It sorts raw words of the generator, which NumPy
+    promises never to change (NEP 19), so that the order is the same on every machine.
+    """
+    key = seed & 0xFFFFFFFFFFFFFFFF | crc32(purpose.encode()) << 64 | (turn & 0xFFFFFFFF) << 96
+    words = np.random.Philox(key=key).random_raw(count)
+    return np.argsort(words, kind="stable")

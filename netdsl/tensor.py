@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
+from netdsl.errors import Problem
+
 
 class DType(StrEnum):
     """Element types: ``real`` is the network's precision, ``int`` holds classes and indices."""
@@ -51,6 +53,17 @@ def dims_text(dims: tuple[int, ...]) -> str:
     return "x".join(map(str, dims)) or "scalar"
 
 
+def agree(what: str, tensors: tuple[Tensor, ...]) -> Tensor:
+    """The one type of several tensors; raises `Problem` if they differ."""
+    for tensor in tensors[1:]:
+        if tensor != tensors[0]:
+            raise Problem(
+                f"{what} joins equal shapes, not {tensors[0]} and {tensor}",
+                help="make every branch end with the same channels and sizes",
+            )
+    return tensors[0]
+
+
 View = Callable[[Tensor], tuple[int, ...]]
 """How a kernel sees a tensor: the shape to reshape it to; the batch axis is -1."""
 
@@ -66,7 +79,7 @@ def flat(tensor: Tensor) -> tuple[int, ...]:
 
 
 def by_channel(tensor: Tensor) -> tuple[int, ...]:
-    """``(batch, channel, position)``: all of space in one axis. What has no batch stays as it is."""
+    """``(batch, channel, position)``: space in one axis. What has no batch stays as it is."""
     if not tensor.batch:
         return tensor.dims
     return (-1, *tensor.dims[:1], prod(tensor.dims[1:])) if tensor.dims else (-1, 1, 1)

@@ -52,7 +52,8 @@ class Axis:
 
     def formula(self) -> str:
         """The formula with its numbers: ``(224 + 2*3 - 7)/2 + 1 = 112.5, floor 112``."""
-        padding = f"2*{self.before}" if self.before == self.after else f"{self.before} + {self.after}"
+        even = self.before == self.after
+        padding = f"2*{self.before}" if even else f"{self.before} + {self.after}"
         padded = f"{self.size} + {padding}" if self.before or self.after else f"{self.size}"
         reach = f"{self.window}"
         if self.dilation > 1:
@@ -82,6 +83,18 @@ class Windows:
             "pad": as_three(tuple(a.before for a in self.axes), 0),
             "dilation": as_three(tuple(a.dilation for a in self.axes), 1),
         }
+
+    def filled(self) -> Windows:
+        """The windows themselves; raises `Problem` if one could lie in the padding alone."""
+        for axis in self.axes:
+            pad = max(axis.before, axis.after)
+            if pad >= axis.reach or (pad and axis.dilation > axis.size):
+                raise Problem(
+                    f"pad={pad} lets a window of {axis.reach} lie in the padding alone",
+                    help="padding must be smaller than the window",
+                    argument="pad",
+                )
+        return self
 
     def warnings(self) -> tuple[str, ...]:
         """Say where a stride does not cover the input exactly."""

@@ -1,0 +1,35 @@
+"""CUDA GPUs: ``numba.cuda`` kernels with a thread for each element of what they make."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from netdsl.target import KernelPlan, Target
+
+
+def loops(plan: KernelPlan) -> str:
+    """A kernel whose thread number is the flat place of its element."""
+    types = ", ".join(f'"{kind}"' for kind in plan.types)
+    lines = [
+        f"@kernel({types})",
+        f"def {{name}}({', '.join(plan.parameters)}):",
+        "    place = cuda.grid(1)",
+        "    if place < out.size:",
+    ]
+    for axis in range(len(plan.index) - 1, 0, -1):
+        lines += [
+            f"        {plan.index[axis]} = place % out.shape[{axis}]",
+            f"        place //= out.shape[{axis}]",
+        ]
+    lines += [
+        f"        {plan.index[0]} = place",
+        f"        out[{', '.join(plan.index)}] {plan.assign} {plan.element}",
+    ]
+    return "\n".join(lines)
+
+
+CUDA = Target(
+    name="cuda",
+    prelude=(files("netdsl.backends.cuda") / "prelude.py").read_text(),
+    loops=loops,
+)

@@ -12,12 +12,14 @@ from netdsl.op import Initializer
 class Kaiming(Initializer, name="kaiming"):
     """``std = gain / sqrt(fan)``: keeps the variance through ReLU layers.
 
-    He et al. 2015, "Delving deep into rectifiers". ``fan`` chooses the forward or the backward pass.
+    He et al. 2015, "Delving deep into rectifiers". ``fan`` chooses the forward or backward pass.
     """
 
     distribution: Literal["uniform", "normal"] = "uniform"
     gain: Positive = sqrt(2)
     fan: Literal["in", "out"] = "in"
+
+    examples = (("kaiming",), ("kaiming(normal, gain=1, fan=out)",))
 
     def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:
         std = self.gain / sqrt(fan_in if self.fan == "in" else fan_out)

@@ -70,13 +70,10 @@ class Conv(Layer, name="conv"):
     def weights(self, x: Tensor) -> dict[str, Weight]:
         window = expand(self.window, len(x.spatial), "window")
         inner = x.channels // self.groups
-        fans = {
-            "fan_in": inner * prod(window),
-            "fan_out": self.channels // self.groups * prod(window),
-        }
-        weights = {"weight": Weight((self.channels, inner, *window), self.init, **fans)}
+        fans = (inner * prod(window), self.channels // self.groups * prod(window))
+        weights = {"weight": Weight((self.channels, inner, *window), self.init, *fans)}
         if self.bias:
-            weights["bias"] = Weight((self.channels,), self.bias_init, **fans, decay=False)
+            weights["bias"] = Weight((self.channels,), self.bias_init, *fans, decay=False)
         return weights
 
     def numbers(self, x: Tensor) -> dict[str, Any]:
@@ -111,7 +108,7 @@ def y(n, o, i, j, k, /, x, weight, bias, *, window, stride, pad, dilation, group
 
 @kernel(Conv)
 def dx(n, c, p, q, r, /, dy, weight, *, window, stride, pad, dilation, groups):
-    # The outputs that saw this element: i * stride - pad + a * dilation == p for some a in the window.
+    # The outputs that saw this element: i * stride - pad + a * dilation == p for an a in range.
     group = c // weight.shape[1]
     each = weight.shape[0] // groups
     acc = real(0)

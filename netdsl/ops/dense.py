@@ -30,10 +30,10 @@ class Dense(Layer, name="dense"):
         return Tensor((self.units,))
 
     def weights(self, x: Tensor) -> dict[str, Weight]:
-        fans = {"fan_in": x.size, "fan_out": self.units}
-        weights = {"weight": Weight((self.units, x.size), self.init, **fans)}
+        fans = (x.size, self.units)
+        weights = {"weight": Weight((self.units, x.size), self.init, *fans)}
         if self.bias:
-            weights["bias"] = Weight((self.units,), self.bias_init, **fans, decay=False)
+            weights["bias"] = Weight((self.units,), self.bias_init, *fans, decay=False)
         return weights
 
     def macs(self, x: Tensor) -> int:

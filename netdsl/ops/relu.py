@@ -7,7 +7,7 @@ from netdsl.tensor import Tensor, flat
 
 
 class Relu(Layer, name="relu"):
-    """``y = max(x, 0)`` (Nair and Hinton 2010)."""
+    """``y = max(x, 0)`` (Nair and Hinton 2010); a NaN stays one."""
 
     view = staticmethod(flat)
     examples = (("relu", "2x3"), ("relu", "1x2x3"))
@@ -18,9 +18,9 @@ class Relu(Layer, name="relu"):
 
 @elementwise(Relu)
 def y(x):
-    return x if x > 0 else real(0)
+    return real(0) if x <= 0 else x
 
 
 @elementwise(Relu)
 def dx(dy, y):
-    return dy if y > 0 else real(0)
+    return real(0) if y <= 0 else dy

@@ -1,0 +1,41 @@
+import math
+
+import numpy as np
+from numba import njit, prange
+
+# Sums may be reordered, so that loops use SIMD; NaN and infinity stay what they are.
+FAST = {"reassoc", "contract", "nsz", "arcp"}
+device = njit(fastmath=FAST, forceinline=True)
+
+
+def kernel(*types, parallel=True):
+    """A compiled function of arrays and numbers, for exactly these types."""
+
+    def compiled(function):
+        dispatcher = njit(parallel=parallel, cache=True, fastmath=FAST, nogil=True)(function)
+        dispatcher.types = f"void({', '.join(types)})"
+        return dispatcher
+
+    return compiled
+
+
+def compile_kernel(dispatcher):
+    """Compile, or read from the cache; other types are an error from then on."""
+    if not dispatcher.signatures:
+        dispatcher.compile(dispatcher.types)
+        dispatcher.disable_compile()
+
+
+def empty(shape, dtype):
+    """An array of zeros in the memory that kernels work on."""
+    return np.zeros(shape, dtype)
+
+
+def copy_in(array, values):
+    """Copy numbers to an array of kernels."""
+    array[...] = values
+
+
+def copy_out(array):
+    """A copy of the numbers in an array of kernels."""
+    return array.copy()

@@ -1,0 +1,147 @@
+"""The text of kernels: the mathematics of an op, copied as it stands, and the loop around it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from types import FunctionType
+from typing import Any
+
+from netdsl.op import Kernel, Op
+from netdsl.schedule import Call, Operand
+from netdsl.target import KernelPlan, Target
+from netdsl.tensor import DType
+
+SMALL = 1 << 14
+"""Kernels without a batch and below this size are not worth a thread."""
+
+
+@dataclass(frozen=True)
+class KernelText:
+    """One kernel as text: ``{name}`` stands where its name goes.
+
+    Calls with equal texts share a compiled kernel. ``arguments`` says how a call is written.
+    """
+
+    functions: tuple[str, ...]
+    body: str
+
+    def named(self, name: str) -> str:
+        """The kernel under a name."""
+        return self.body.replace("{name}", name)
+
+
+def kernel_text(call: Call, target: Target, real: str) -> KernelText:
+    """The text of the kernel for a call; ``real`` is ``f4`` or ``f8``."""
+    for override in target.overrides:
+        body = override(call, real)
+        if body is not None:
+            return KernelText((), body)
+    return KernelText(tuple(functions(call.op, call.kernel)), target.loops(plan(call, real)))
+
+
+def plan(call: Call, real: str) -> KernelPlan:
+    """How the generic kernel for a call looks, whatever the target."""
+    operands = list(call.operands())
+    names = _names(call)
+    index = tuple(name.replace("_", f"i{i}") for i, name in enumerate(call.kernel.index)) or ("e",)
+    types = [array_type(operand, real) for operand in (call.out, *operands)]
+    types += ["f8" if isinstance(v, float) or _is_rate(v) else "i8" for v in call.passed.values()]
+    touched = (call.out, *operands)
+    return KernelPlan(
+        name="{name}",
+        index=index,
+        parameters=("out", *names, *call.passed),
+        arrays=("out", *names),
+        types=tuple(types),
+        element=_element(call, index),
+        assign="+=" if call.add else "=",
+        small=all(not o.buffer.tensor.batch and o.buffer.tensor.size < SMALL for o in touched),
+        scalar=call.kernel.scalar,
+    )
+
+
+def _is_rate(value: object) -> bool:
+    return getattr(value, "name", None) == "lr"
+
+
+def array_type(operand: Operand, real: str) -> str:
+    """A numba type: ``f4[:,:,::1]``."""
+    element = "i4" if operand.buffer.tensor.dtype is DType.INT else real
+    return f"{element}[{':,' * (operand.rank - 1)}::1]"
+
+
+def _names(call: Call) -> list[str]:
+    """A parameter for every operand: the names of the signature, the variadic ones counted."""
+    names: list[str] = []
+    for name in call.kernel.tensors:
+        read = call.reads[name]
+        if isinstance(read, tuple):
+            names += [f"{name}{i}" for i in range(len(read))]
+        elif read is not None:
+            names.append(name)
+    return names
+
+
+def _element(call: Call, index: tuple[str, ...]) -> str:
+    """The expression that computes one element."""
+    kernel = call.kernel
+    place = f"[{index[0]}]" if kernel.scalar else ""
+    arguments = [] if kernel.scalar else list(index)
+    for name in kernel.tensors:
+        read = call.reads[name]
+        if isinstance(read, tuple):
+            items = "".join(f"{name}{i}{place}, " for i in range(len(read)))
+            arguments.append(f"({items.rstrip() if len(read) == 1 else items.rstrip(', ')})")
+        else:
+            arguments.append("None" if read is None else f"{name}{place}")
+    arguments += [repr(call.baked[n]) if n in call.baked else n for n in kernel.numbers]
+    return f"{function_name(call.op, kernel)}({', '.join(arguments)})"
+
+
+def function_name(op: Op, kernel: Kernel) -> str:
+    """What the mathematics of a kernel is called: ``conv_dx``."""
+    return f"{op.name}_{kernel.fn.__name__}"
+
+
+def functions(op: Op, kernel: Kernel) -> Iterator[str]:
+    """The texts of a kernel's mathematics: first what it calls, then itself."""
+    for helper in _helpers(kernel.fn):
+        yield f"@device\n{_source(helper)}"
+    names = (*kernel.index, *kernel.tensors, *kernel.numbers)
+    head = f"def {function_name(op, kernel)}({', '.join(names)}):"
+    yield f"@device\n{head}\n{_body(kernel.fn)}"
+
+
+@cache
+def _helpers(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """The ``@device`` functions that a function calls, those they call first."""
+    found: dict[Callable[..., Any], None] = {}
+    for node in ast.walk(ast.parse(_source(fn))):
+        helper = fn.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(helper, FunctionType) and "device" in helper.__dict__ and helper is not fn:
+            found.update(dict.fromkeys((*_helpers(helper), helper)))
+    return tuple(found)
+
+
+@cache
+def _source(fn: Callable[..., Any]) -> str:
+    """A function's text without its decorators."""
+    lines = textwrap.dedent(inspect.getsource(fn)).splitlines()
+    first = next(i for i, line in enumerate(lines) if line.startswith("def "))
+    return "\n".join(lines[first:]).rstrip()
+
+
+def _body(fn: Callable[..., Any]) -> str:
+    """A function's text after its signature, comments included."""
+    lines = _source(fn).splitlines()
+    depth = 0
+    for i, line in enumerate(lines):
+        depth += line.count("(") - line.count(")")
+        if depth == 0 and line.endswith(":"):
+            return "\n".join(lines[i + 1 :])
+    raise AssertionError(f"{fn} has no body")

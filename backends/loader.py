@@ -1,0 +1,70 @@
+"""The one place that runs generated code: it writes modules to the private cache and imports them."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import stat
+import sys
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+
+from netdsl.backends.emit import PACKAGE, Emitted
+from netdsl.errors import RunError
+from netdsl.files import replace
+
+
+def cache_directory() -> Path:
+    """``$NETDSL_CACHE``, or ``netdsl`` in the user's cache; made private (0700) if it is new.
+
+    Numba's own cache beside the generated files is pickle, so a directory that others may write
+    to is refused: RunError E510.
+    """
+    root = os.environ.get("NETDSL_CACHE")
+    if not root:
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        root = str(Path(home) / "netdsl")
+    path = Path(root).absolute() / _versions()
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.parent.chmod(path.parent.stat().st_mode & ~0o077)
+    except OSError as error:
+        raise RunError(
+            "E510",
+            f"cannot make the cache directory {path}: {error.strerror}",
+            help="set NETDSL_CACHE to a directory of your own",
+        ) from error
+    if path.stat().st_mode & (stat.S_IWGRP | stat.S_IWOTH) or path.stat().st_uid != os.getuid():
+        raise RunError(
+            "E510",
+            f"others may write to the cache directory {path}",
+            help=f"chmod 700 {path}, or set NETDSL_CACHE to a directory of your own",
+        )
+    return path
+
+
+def load(emitted: Emitted) -> ModuleType:
+    """Write what is not there yet, and import the module of a network."""
+    directory = cache_directory()
+    package = sys.modules.get(PACKAGE)
+    if package is None or package.__path__ != [str(directory)]:
+        package = sys.modules[PACKAGE] = ModuleType(PACKAGE)
+        package.__path__ = [str(directory)]
+    stem = f"model_{sha256(emitted.text.encode()).hexdigest()[:20]}"
+    for name, text in {**emitted.kernels, stem: emitted.text}.items():
+        _write(directory / f"{name}.py", text)
+    importlib.invalidate_caches()
+    return importlib.import_module(f"{PACKAGE}.{stem}")
+
+
+def _versions() -> str:
+    """A folder for each set of versions, since compiled kernels fit no other."""
+    return "-".join(f"{name}{version(name)}" for name in ("netdsl", "numba", "numpy"))
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a file once: its name says what is in it."""
+    if not path.exists():
+        replace(path, text.encode())

@@ -1,0 +1,226 @@
+"""The driver: the one module that knows the order of the floors, from text to a running model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import netdsl
+from netdsl.elaborate.overrides import Override, from_python, override
+from netdsl.elaborate.program import Elaborated, Program
+from netdsl.elaborate.resolve import resolve
+from netdsl.errors import MeaningError, RunError
+from netdsl.ir import Graph
+from netdsl.op import REGISTRY, Registry
+from netdsl.passes import run
+from netdsl.recipe import Recipe
+from netdsl.source import Source, Span
+from netdsl.syntax import ast
+from netdsl.syntax.format import format_file
+from netdsl.syntax.parse import parse, parse_expr, read
+
+if TYPE_CHECKING:
+    import graphviz
+
+    from netdsl.runtime.model import Model
+    from netdsl.schedule import Schedule
+    from netdsl.target import Target
+
+
+def vocabulary() -> Registry:
+    """Every op of the language; importing their packages registers them."""
+    import netdsl.datasets
+    import netdsl.initializers
+    import netdsl.losses
+    import netdsl.metrics
+    import netdsl.ops
+    import netdsl.optimizers
+    import netdsl.schedules  # noqa: F401
+
+    return REGISTRY
+
+
+@dataclass(frozen=True)
+class Net:
+    """A network of a file, elaborated and checked: what `netdsl.load` returns."""
+
+    file: ast.File
+    elaborated: Elaborated
+    recipe_name: str | None = None
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The graph after all passes."""
+        return run(self.elaborated.graph)
+
+    @property
+    def name(self) -> str:
+        """The net's name."""
+        return self.graph.name
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """How the file trains it, if it says so."""
+        return self.elaborated.training.recipe if self.elaborated.training else None
+
+    def summary(self) -> str:
+        """A table of layers, shapes, parameters and MACs."""
+        from netdsl.report.summary import summary
+
+        return summary(self.graph)
+
+    def draw(self, path: str | Path | None = None) -> graphviz.Digraph:
+        """The picture as a graphviz graph; written to ``path`` (svg, png, pdf or dot) if given."""
+        from netdsl.report.draw import draw, render
+
+        if path is not None:
+            render(self.graph, Path(path))
+        return draw(self.graph)
+
+    def schedule(self) -> Schedule:
+        """What a target must do: forward, backward, update."""
+        from netdsl.autodiff import schedule
+
+        training = self.elaborated.training
+        if training is None:
+            return schedule(self.graph)
+        return schedule(self.graph, training.terms, training.recipe.optimizer)
+
+    def source(self, device: str = "cpu") -> str:
+        """The Python module of the network: kernels and model, for numpy and numba alone."""
+        from netdsl.backends.emit import emit, safe_place
+
+        place = safe_place(self.file.span.source.name)
+        about = f"{self.name}, compiled by netdsl {netdsl.__version__} from {place}."
+        return emit(self.schedule(), _target(device), about)
+
+    def module(self, device: str | None = None) -> ModuleType:
+        """The imported module of the network: its kernels come from the cache."""
+        from netdsl.backends.emit import emit_cached
+        from netdsl.backends.loader import load as load_module
+
+        device = choose_device(device or (self.recipe.device if self.recipe else "auto"))
+        return load_module(emit_cached(self.schedule(), _target(device), self.name))
+
+    def compile(
+        self, device: str | None = None, batch: int | None = None, seed: int | None = None,
+        report: Any = None,
+    ) -> Model:  # fmt: skip
+        """A model in memory, its kernels compiled or read from the cache.
+
+        ``device`` is cpu, cuda or auto (the recipe's if not given), ``batch`` the most samples that
+        are computed at a time, ``report(done, total, name)`` is told of each kernel.
+        """
+        from netdsl.runtime.model import Model
+
+        recipe = self.recipe
+        engine = self.module(device).Model(
+            seed=seed if seed is not None else (recipe.seed if recipe else 0),
+            batch=batch or (recipe.batch if recipe else 64),
+            report=report,
+        )
+        return Model(engine, recipe)
+
+    def setting(self, key: str) -> Span | None:
+        """Where the recipe sets a key."""
+        for item in self.file.items:
+            for setting in item.settings if isinstance(item, ast.Train) else ():
+                if setting.key.text == key:
+                    return setting.span
+        return None
+
+    def resolved(self) -> str:
+        """The file with every key of its recipe filled in, as it is saved beside the weights."""
+        return format_file(resolve(self.file, self.recipe_name, self.recipe))
+
+
+def load(
+    path: str | Path,
+    net: str | None = None,
+    recipe: str | None = None,
+    changes: Iterable[Override] = (),
+    **params: Any,
+) -> Net:
+    """Read a ``.net`` file and elaborate one of its nets (the first, if none is named).
+
+    Keyword arguments are values for the net's parameters: ``load("resnet.net", "ResNet50",
+    classes=10)``. Raises `NetError` with the place of whatever is wrong.
+    """
+    return load_source(read(path), net, recipe, changes, **params)
+
+
+def nets(path: str | Path) -> list[str]:
+    """The names of the nets of a file, in their order."""
+    return list(Program.of(parse(read(path)), vocabulary()).nets)
+
+
+def load_source(
+    source: Source,
+    net: str | None = None,
+    recipe: str | None = None,
+    changes: Iterable[Override] = (),
+    **params: Any,
+) -> Net:
+    """The same from a text."""
+    registry = vocabulary()
+    file = parse(source)
+    changes = [*changes, *(from_python(name, value) for name, value in params.items())]
+    try:
+        if changes:
+            chosen = Program.of(file, registry).choose(net)
+            file = override(file, chosen.name.text, recipe, changes)
+        elaborated = Program.of(file, registry).elaborate(net, recipe)
+    except RecursionError as error:
+        message = "blocks and braces are nested too deep"
+        raise MeaningError("E131", message, source.span(0, 0)) from error
+    return Net(file, elaborated, recipe)
+
+
+def change(text: str) -> Override:
+    """``layers=[3, 4, 6, 3]`` of the command line as an override."""
+    source = Source("--set", text)
+    key, equals, value = text.partition("=")
+    if not equals or not all(part.isidentifier() for part in key.strip().split(".")):
+        help = "write --set name=value"
+        raise MeaningError("E149", "this sets nothing", source.span(0, len(text)), help)
+    # The expression keeps its place in the text: blanks stand for the name before it.
+    expr = parse_expr(replace(source, text=" " * (len(key) + 1) + value))
+    return Override(ast.Name(source.span(0, len(key)), key.strip()), expr)
+
+
+def choose_device(device: str) -> str:
+    """``cpu`` or ``cuda``; ``auto`` is CUDA where a GPU answers."""
+    if device == "cpu":
+        return device
+    reason = _no_cuda()
+    if reason is None:
+        return "cuda"
+    if device == "auto":
+        return "cpu"
+    help = "pip install 'netdsl[cuda]', or --device cpu"
+    raise RunError("E506", f"no CUDA device can be used: {reason}", help=help)
+
+
+def _no_cuda() -> str | None:
+    """Why CUDA cannot be used here, or None if it can."""
+    from importlib.util import find_spec
+
+    if find_spec("numba_cuda") is None:
+        return "the package numba-cuda is not installed"
+    from numba import cuda
+
+    return None if cuda.is_available() else "there is no GPU, or no driver for it"
+
+
+def _target(device: str) -> Target:
+    if device == "cuda":
+        from netdsl.backends.cuda import CUDA
+
+        return CUDA
+    from netdsl.backends.cpu import CPU
+
+    return CPU

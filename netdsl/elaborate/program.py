@@ -1,0 +1,154 @@
+"""A file: its nets, blocks, defaults and recipes, and how one net of it becomes a graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from netdsl.elaborate.connections import CONNECTIONS
+from netdsl.elaborate.network import Names, Network, parameters
+from netdsl.elaborate.recipes import Training, training
+from netdsl.elaborate.values import Argument, Scope, arguments, evaluate
+from netdsl.errors import MeaningError, nearest
+from netdsl.ir import Graph
+from netdsl.op import Registry
+from netdsl.source import Span
+from netdsl.syntax import ast
+
+
+@dataclass(frozen=True)
+class Program:
+    """A parsed file with its declarations by name."""
+
+    file: ast.File
+    registry: Registry
+    blocks: dict[str, ast.Block]
+    nets: dict[str, ast.Net | ast.Alias]
+    recipes: dict[str | None, ast.Train]
+
+    @classmethod
+    def of(cls, file: ast.File, registry: Registry) -> Program:
+        """Sort the declarations of a file; MeaningError for two of a name, and for what must wait."""
+        blocks: dict[str, ast.Block] = {}
+        nets: dict[str, ast.Net | ast.Alias] = {}
+        recipes: dict[str | None, ast.Train] = {}
+        for item in file.items:
+            match item:
+                case ast.Block():
+                    if item.name.text in registry["layer"]:
+                        message = f"'{item.name.text}' is a layer; call the block something else"
+                        raise MeaningError("E140", message, item.name.span)
+                    _declare(blocks, item.name.text, item, item.name.span)
+                case ast.Net() | ast.Alias():
+                    _declare(nets, item.name.text, item, item.name.span)
+                case ast.Train():
+                    name = item.name.text if item.name else None
+                    _declare(recipes, name, item, item.name.span if item.name else item.span)
+                case ast.Import() | ast.Sweep():
+                    word = item.span.text.split()[0]
+                    raise MeaningError("E190", f"'{word}' is not supported yet", item.span)
+        return cls(file, registry, blocks, nets, recipes)
+
+    def choose(self, name: str | None) -> ast.Net | ast.Alias:
+        """The net of that name, or the first of the file."""
+        if not self.nets:
+            help = "write: net Name { input image(1x28x28) ... }"
+            raise MeaningError("E141", "the file has no net", _start(self.file), help)
+        if name is None:
+            return next(iter(self.nets.values()))
+        if name not in self.nets:
+            help = nearest(name, self.nets) or f"there are {', '.join(self.nets)}"
+            message = f"no net is called '{name}' in {self.file.span.source.name}"
+            raise MeaningError("E142", message, None, help)
+        return self.nets[name]
+
+    def elaborate(
+        self,
+        name: str | None = None,
+        recipe: str | None = None,
+    ) -> Elaborated:
+        """One net as a graph, with the recipe that trains it."""
+        chosen = self.choose(name)
+        scope = self.globals()
+        net, args = self.resolve(chosen, scope)
+        inner = Scope(scope)
+        parameters(net.name.text, net.params, args, chosen.name.span, inner, scope)
+        network = Network(self.blocks, CONNECTIONS, self.registry)
+        last = network.body(net.body, None, inner, Names())
+        if last is None:
+            message = f"net {net.name.text} is empty"
+            raise MeaningError(
+                "E143", message, net.name.span, "begin it with: input image(1x28x28)"
+            )
+        outputs = network.outputs or (last.node,)
+        nodes = tuple(network.nodes.values())
+        graph = Graph(chosen.name.text, nodes, outputs, warnings=tuple(network.warnings))
+        labels = {label: value for label, (value, _) in inner.labels.items()}
+        train = self.train(recipe)
+        trained = training(train, labels, graph, scope, self.registry) if train else None
+        if trained:
+            read = (name for term in trained.terms for name in (term.prediction, term.target))
+            graph = replace(graph, heads=tuple(dict.fromkeys(filter(None, read))))
+        return Elaborated(graph.verify(), dict(inner.names), trained)
+
+    def globals(self) -> Scope:
+        """The scope of the file: its ``let`` and ``default`` statements."""
+        scope = Scope()
+        defaults = Network(self.blocks, CONNECTIONS, self.registry)
+        for item in self.file.items:
+            if isinstance(item, ast.Let):
+                scope.names[item.name.text] = evaluate(item.value, scope)
+            elif isinstance(item, ast.Default):
+                defaults.default(item.name, item.args, scope)
+        return scope
+
+    def resolve(
+        self, chosen: ast.Net | ast.Alias, scope: Scope
+    ) -> tuple[ast.Net, tuple[Argument, ...]]:
+        """The net behind an alias, and the arguments that aliases give it, the outermost last."""
+        args: tuple[Argument, ...] = ()
+        seen: list[str] = []
+        while isinstance(chosen, ast.Alias):
+            if chosen.name.text in seen:
+                raise MeaningError("E144", "a net that is itself", chosen.span)
+            seen.append(chosen.name.text)
+            args = (*arguments(chosen.args, scope), *args)
+            base = self.nets.get(chosen.base.text)
+            if base is None:
+                help = nearest(chosen.base.text, self.nets)
+                message = f"no net is called '{chosen.base.text}'"
+                raise MeaningError("E142", message, chosen.base.span, help)
+            chosen = base
+        return chosen, args
+
+    def train(self, recipe: str | None) -> ast.Train | None:
+        """The recipe of that name; the unnamed one, or the only one, if none is asked for."""
+        if recipe is None:
+            only = next(iter(self.recipes.values())) if len(self.recipes) == 1 else None
+            return self.recipes.get(None, only)
+        if recipe not in self.recipes:
+            named = [name for name in self.recipes if name]
+            help = nearest(recipe, named) or f"there are {', '.join(named) or 'none with a name'}"
+            raise MeaningError("E145", f"no recipe is called '{recipe}'", None, help)
+        return self.recipes[recipe]
+
+
+@dataclass(frozen=True)
+class Elaborated:
+    """A net that has been carried out: its graph, the values of its parameters, its training."""
+
+    graph: Graph
+    parameters: dict[str, Any]
+    training: Training | None
+
+
+def _declare(known: dict[Any, Any], name: str | None, item: ast.Item, span: Span) -> None:
+    if name in known:
+        line = known[name].span.line
+        message = f"'{name}' is declared twice (line {line})" if name else "two train sections"
+        raise MeaningError("E146", message, span, None if name else "name one: train paper { }")
+    known[name] = item
+
+
+def _start(file: ast.File) -> Span:
+    return file.span.source.span(0, 0)

@@ -1,0 +1,16 @@
+"""Flattening."""
+
+from __future__ import annotations
+
+from netdsl.op import Layer
+from netdsl.tensor import Tensor
+
+
+class Flatten(Layer, name="flatten"):
+    """``y[(c * height + i) * width + j] = x[c, i, j]``: any shape becomes a vector."""
+
+    alias = True
+    examples = (("flatten", "2x3x2"), ("flatten", "5"))
+
+    def shape(self, x: Tensor) -> Tensor:
+        return Tensor((x.size,), x.dtype)

@@ -1,0 +1,31 @@
+"""How a network is trained: the ``train`` section, every key filled in."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from netdsl.arguments import Count, Index
+from netdsl.data import Dataset
+from netdsl.op import Metric, Op, Optimizer, Schedule
+
+
+class Recipe(Op, kind="recipe", name="train"):
+    """The keys of a ``train`` section besides ``loss``, which names tensors of the network."""
+
+    optimizer: Optimizer
+    data: Dataset | None = None
+    normalize: Literal["none", "per_channel"] = "none"
+    batch: Count = 64
+    epochs: Count = 10
+    schedule: Schedule | None = None
+    metrics: tuple[Metric, ...] = ()
+    seed: Index = 0
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+
+    synonyms = {
+        "dataset": "data", "batch_size": "batch", "lr_schedule": "schedule", "opt": "optimizer",
+        "scheduler": "schedule", "metric": "metrics",
+    }  # fmt: skip
+
+    LATER = ("augment", "clip_norm", "ema", "early_stop", "checkpoint", "precision")
+    """Keys of the language that this version does not carry out yet."""

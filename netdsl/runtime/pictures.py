@@ -1,0 +1,57 @@
+"""Samples from files: arrays, and pictures through Pillow."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from netdsl.errors import DataError
+from netdsl.tensor import Tensor
+
+PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".gif": "GIF"}
+
+
+def read_samples(path: Path, tensor: Tensor) -> np.ndarray:
+    """One picture or an array of samples, in the shape that an input wants.
+
+    DataError E410 if the file is missing or not what its name says, E411 if it has another shape.
+    """
+    if not path.is_file():
+        raise DataError("E410", f"{path} is not there")
+    x = _picture(path, tensor) if path.suffix.lower() in PICTURES else _array(path)
+    if x.shape[1:] != tensor.dims and x.shape == tensor.dims:
+        x = x[None]
+    if x.shape[1:] != tensor.dims or not len(x):
+        wanted = " x ".join(map(str, ("samples", *tensor.dims)))
+        found = " x ".join(map(str, x.shape))
+        raise DataError("E411", f"{path} is {found}, the network takes {wanted}")
+    return x
+
+
+def _array(path: Path) -> np.ndarray:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        help = "give a .npy array, or a .png or .jpg picture"
+        raise DataError("E410", f"{path} cannot be read as an array", help=help) from error
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiu":
+        raise DataError("E410", f"{path} does not hold an array of numbers")
+    return array
+
+
+def _picture(path: Path, tensor: Tensor) -> np.ndarray:
+    try:
+        from PIL import Image, UnidentifiedImageError
+    except ImportError as error:
+        help = "pip install 'netdsl[data]'"
+        raise DataError(
+            "E410", "pictures need Pillow, which is not installed", help=help
+        ) from error
+    try:
+        with Image.open(path, formats=sorted(set(PICTURES.values()))) as picture:
+            grey = tensor.channels == 1
+            array = np.asarray(picture.convert("L" if grey else "RGB"))
+    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise DataError("E410", f"{path} cannot be read as a picture") from error
+    return array[None, None] if grey else array.transpose(2, 0, 1)[None]

@@ -1,0 +1,149 @@
+"""What a target executes: kernel calls in order, over named buffers.
+
+A schedule is derived from a graph by `netdsl.autodiff`; the emitter writes it out as a module, and
+`netdsl.interpret` runs it as plain Python. Everything in it is data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from typing import Any, Literal
+
+from netdsl.op import Kernel, Op, Weight
+from netdsl.tensor import Tensor
+
+Role = Literal["value", "grad", "aux", "weight", "dweight", "state", "slot", "target", "loss"]
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """A tensor in memory. ``owner`` is the node or loss it belongs to, ``name`` tells it apart there."""
+
+    role: Role
+    owner: str
+    name: str
+    tensor: Tensor
+
+    def __str__(self) -> str:
+        return ".".join(filter(None, (self.owner, self.name)))
+
+
+@dataclass(frozen=True)
+class Operand:
+    """A buffer as a kernel sees it: reshaped to ``view`` (-1 is the batch), of elements ``part``."""
+
+    buffer: Buffer
+    view: tuple[int, ...]
+    part: tuple[int, int] | None = None
+
+    @property
+    def rank(self) -> int:
+        """The number of axes that the kernel sees."""
+        return len(self.view)
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A number that the running model supplies: ``seed``, ``step``, ``lr``."""
+
+    name: str
+
+
+Reads = Mapping[str, Operand | tuple[Operand, ...] | None]
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kernel, run over one tensor.
+
+    ``out = kernel(reads, baked, passed)``, or ``out += `` with ``add``. ``baked`` numbers are compiled
+    in, ``passed`` ones are given at each call. ``None`` among the reads is a tensor that the op does
+    not have, such as the bias of a layer without one.
+    """
+
+    owner: str
+    place: str
+    op: Op
+    kernel: Kernel
+    out: Operand
+    reads: Reads
+    baked: Mapping[str, Any] = field(default_factory=dict)
+    passed: Mapping[str, float | int | Symbol] = field(default_factory=dict)
+    add: bool = False
+
+    def operands(self) -> Iterator[Operand]:
+        """All that it reads, in the order of the kernel's signature."""
+        for name in self.kernel.tensors:
+            read = self.reads[name]
+            if isinstance(read, tuple):
+                yield from read
+            elif read is not None:
+                yield read
+
+
+@dataclass(frozen=True)
+class Term:
+    """One loss of a weighted sum: ``weight * loss(prediction, target)``.
+
+    ``target`` is a node of the network (an autoencoder's input), or None for the labels.
+    """
+
+    weight: float
+    loss: Op
+    prediction: str
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A weight in the flat buffer of all weights: elements ``start`` to ``start + size``."""
+
+    buffer: Buffer
+    weight: Weight
+    start: int
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has."""
+        return prod(self.weight.dims)
+
+    @property
+    def stop(self) -> int:
+        """The end of its elements."""
+        return self.start + self.size
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The whole of a network at work.
+
+    ``train`` and ``evaluate`` are forward passes, each with the losses last; ``predict`` is the
+    evaluation without losses. ``backward`` fills the gradients of all weights, ``update`` applies them.
+    """
+
+    name: str
+    inputs: tuple[Buffer, ...]
+    outputs: tuple[Buffer, ...]
+    target: Buffer | None
+    classes: int | None
+    weights: tuple[Placed, ...]
+    states: tuple[tuple[Buffer, float], ...]
+    slots: tuple[str, ...]
+    losses: tuple[Buffer, ...]
+    train: tuple[Call, ...]
+    evaluate: tuple[Call, ...]
+    predict: tuple[Call, ...]
+    backward: tuple[Call, ...]
+    update: tuple[Call, ...]
+    lr: float | None
+
+    @property
+    def size(self) -> int:
+        """How many numbers training learns."""
+        return sum(placed.size for placed in self.weights)
+
+    def calls(self) -> Iterator[Call]:
+        """Every call of every pass."""
+        yield from (*self.train, *self.evaluate, *self.predict, *self.backward, *self.update)

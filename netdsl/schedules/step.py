@@ -1,0 +1,26 @@
+"""A learning rate that falls in steps."""
+
+from __future__ import annotations
+
+from netdsl.arguments import Positive
+from netdsl.op import Schedule
+
+
+class Step(Schedule, name="step"):
+    """``rate = lr * factor**(how many of at are over)`` (He et al. 2015).
+
+    ``at`` counts epochs from the start of training, warm-up included: with ``at=[82]`` epochs 0 to
+    81 have the full rate.
+    """
+
+    at: tuple[Positive, ...]
+    factor: Positive = 0.1
+    warmup: Positive = 0.0
+
+    synonyms = {"milestones": "at", "gamma": "factor", "warmup_epochs": "warmup"}
+    examples = (("step(at=[2, 4])",), ("step([1.5, 3], factor=0.5, warmup=1)",))
+
+    def multiplier(self, epoch: float, epochs: int) -> float:
+        return self.warmed(epoch, self.warmup) * self.factor ** sum(
+            place <= epoch for place in self.at
+        )

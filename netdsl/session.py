@@ -1,0 +1,191 @@
+"""What the commands ``train``, ``evaluate`` and ``predict`` do, from a file or a run to its figures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from netdsl.compiler import Net, load
+from netdsl.data import Data, Split
+from netdsl.errors import NetError, RecipeError
+from netdsl.recipe import Recipe
+from netdsl.runtime.checkpoint import load as read_checkpoint
+from netdsl.runtime.confusion import confusion
+from netdsl.runtime.confusion import text as confusion_text
+from netdsl.runtime.model import Model
+from netdsl.runtime.pictures import read_samples
+from netdsl.runtime.progress import Progress, figure, progress
+from netdsl.runtime.rundir import Run
+from netdsl.runtime.trainer import Figures, Watch
+from netdsl.tensor import Tensor
+
+Say = Callable[[str], None]
+MOST_CLASSES = 30
+"""A confusion matrix of more classes is too wide to read."""
+
+
+def train(net: Net, runs: Path, say: Say) -> Run:
+    """Train a net by its recipe and leave a run directory; ends with the test figures."""
+    recipe = needs(net)
+    data = read_data(net, recipe)
+    say(net.summary() + "\n")
+    with progress() as screen:
+        model = net.compile(report=screen.compiling)
+        run = Run.create(runs, net.name.lower(), net.resolved(), threads())
+        say(_sizes(data) + f"; the run is saved in {run.path}")
+        facts = {
+            "net": net.name,
+            "recipe": net.recipe_name or "",
+            "classes": json.dumps(data.classes),
+        }
+        keeper = _Keeper(model, run, screen, facts)
+        try:
+            model.fit(data.train.x, data.train.y, _pair(data.val), watch=keeper)
+        except KeyboardInterrupt:
+            say(f"\ninterrupted; the last whole epoch is in {run.path}")
+            raise
+    model.load(run.weights)
+    report(model, data, say)
+    say(f"saved in {run.path}; go on with: netdsl evaluate {run.path}")
+    return run
+
+
+def evaluate(path: Path, device: str | None, say: Say) -> Figures:
+    """The test figures of a run."""
+    net, model, _ = open_run(path, device)
+    return report(model, read_data(net, needs(net)), say)
+
+
+def predict(path: Path, samples: Path, device: str | None, output: Path | None, say: Say) -> None:
+    """Apply a run to samples: classes with their probabilities, or the outputs as ``.npy``."""
+    net, model, classes = open_run(path, device)
+    x = read_samples(samples, net.graph.inputs[0].tensor)
+    made = model.predict(x)
+    if isinstance(made, dict):
+        raise RecipeError("E310", "predict wants a network with one output")
+    if output:
+        np.save(output, made)
+        say(f"wrote {output}: {' x '.join(map(str, made.shape))}")
+        return
+    for number, row in enumerate(made):
+        named = made.ndim == 2 and made.shape[1] == len(classes)
+        say(f"{number}: {_best(row, classes) if named else row.tolist()}")
+
+
+def open_run(path: Path, device: str | None) -> tuple[Net, Model, list[str]]:
+    """The network of a run, its model with the trained weights, and the names of the classes."""
+    run = Run.open(path)
+    facts = read_checkpoint(run.weights)[1]
+    net = load(run.network, facts["net"], facts["recipe"] or None)
+    model = net.compile(device)
+    model.load(run.weights)
+    return net, model, json.loads(facts["classes"])
+
+
+def needs(net: Net) -> Recipe:
+    """The recipe of a net; RecipeError E308 if the file has none, E309 if it names no data."""
+    if net.recipe is None:
+        help = "write: train { data = digits() ... }, a key a line"
+        message = f"{net.file.span.source.name} has no train section"
+        raise RecipeError("E308", message, None, help)
+    if net.recipe.data is None:
+        raise RecipeError("E309", "the train section names no data", None, "write: data = digits()")
+    return net.recipe
+
+
+def read_data(net: Net, recipe: Recipe) -> Data:
+    """The recipe's data, which must fit the network's input and classes."""
+    assert recipe.data is not None
+    try:
+        data = recipe.data.load(recipe.seed)
+    except NetError as error:
+        error.span = error.span or net.setting("data")
+        raise
+    wanted = net.graph.inputs[0].tensor
+    found = Tensor(tuple(data.train.x.shape[1:]))
+    if found.dims != wanted.dims:
+        message = f"{recipe.data.name} has samples of {found}, the network takes {wanted}"
+        raise RecipeError("E311", message, net.setting("data"), f"write: input image({found})")
+    made = net.graph[net.graph.outputs[0]].tensor
+    if made.channels < len(data.classes):
+        message = f"{recipe.data.name} has {len(data.classes)} classes, the network tells {made.channels} apart"
+        raise RecipeError("E312", message, net.setting("data"))
+    return data
+
+
+def report(model: Model, data: Data, say: Say) -> Figures:
+    """Print the figures on the test data, and which class was taken for which."""
+    figures = model.evaluate(data.test.x, data.test.y)
+    if len(data.classes) <= MOST_CLASSES:
+        predicted = np.argmax(model.predict(data.test.x), axis=1).reshape(-1)
+        matrix = confusion(predicted, data.test.y, len(data.classes))
+        say("\n" + confusion_text(matrix, data.classes) + "\n")
+    shown = "  ".join(figure(f"test_{name}", value) for name, value in figures.items())
+    say(f"{shown}  on {len(data.test):,} samples")
+    return figures
+
+
+class _Keeper(Watch):
+    """Shows each epoch, writes it down and keeps the weights, the best ones apart."""
+
+    def __init__(self, model: Model, run: Run, screen: Progress, facts: dict[str, str]) -> None:
+        self.model = model
+        self.run = run
+        self.screen = screen
+        self.facts = facts
+        self.best: float | None = None
+
+    def epoch(self, number: int, epochs: int, images: int) -> None:
+        self.screen.epoch(number, epochs, images)
+
+    def batch(self, images: int, figures: Figures) -> None:
+        self.screen.batch(images, figures)
+
+    def epoch_done(self, number: int, figures: Figures) -> None:
+        self.screen.epoch_done(figures)
+        self.run.record({"epoch": number, **figures})
+        texts = {**self.facts, "epoch": str(number)}
+        self.model.save(self.run.last, texts)
+        if self.better(figures):
+            self.model.save(self.run.best, texts)
+
+    def better(self, figures: Figures) -> bool:
+        """Whether this epoch is the best yet: by the watched data, or simply the last without any."""
+        watched = [name for name in figures if name.startswith("val_")]
+        if not watched:
+            return True
+        recipe = self.model.needs_recipe()
+        metric = recipe.metrics[0] if recipe.metrics else None
+        value = figures[f"val_{metric.name}"] if metric else -figures["val_loss"]
+        value = -value if metric and metric.best == "min" else value
+        if self.best is not None and value <= self.best:
+            return False
+        self.best = value
+        return True
+
+
+def threads() -> int:
+    """How many threads kernels use."""
+    from numba import get_num_threads
+
+    return get_num_threads()
+
+
+def _pair(split: Split | None) -> tuple[np.ndarray, np.ndarray] | None:
+    return (split.x, split.y) if split is not None else None
+
+
+def _sizes(data: Data) -> str:
+    parts = [("training", data.train), ("validation", data.val), ("test", data.test)]
+    return ", ".join(f"{len(split):,} {name}" for name, split in parts if split is not None)
+
+
+def _best(row: np.ndarray, names: list[str]) -> str:
+    """The three likeliest classes, by the softmax of the logits."""
+    shares = np.exp(row - row.max())
+    shares /= shares.sum()
+    order = np.argsort(-shares)[:3]
+    return ", ".join(f"{names[i]} {100 * shares[i]:.1f} %" for i in order)

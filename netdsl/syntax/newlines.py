@@ -1,0 +1,39 @@
+"""Which line ends separate sentences, and which are mere layout."""
+
+from __future__ import annotations
+
+from lark import Token
+
+CLOSERS = {"(": ")", "[": "]", "{": "}"}
+_SILENT_AFTER = {"->", ",", "(", "[", "{"}
+_SILENT_BEFORE = {"->", ",", ")", "]", "}", "else"}
+
+
+def fold(tokens: list[Token]) -> list[Token]:
+    """Keep one line end where it separates two sentences, and no other.
+
+    Dropped are those at the ends of the text, inside ``( )``, after ``-> , ( [ {`` and before
+    ``-> , ) ] } else``. The brackets must have been checked.
+    """
+    kept: list[Token] = []
+    opened: list[str] = []
+    pending: Token | None = None
+    for token in tokens:
+        if token.type == "_NL":
+            pending = pending or token
+            continue
+        if pending and kept and _separates(kept[-1], token, opened):
+            kept.append(pending)
+        pending = None
+        if token in CLOSERS:
+            opened.append(str(token))
+        elif token in CLOSERS.values():
+            opened.pop()
+        kept.append(token)
+    return kept
+
+
+def _separates(before: Token, after: Token, opened: list[str]) -> bool:
+    if opened and opened[-1] == "(":
+        return False
+    return before not in _SILENT_AFTER and after not in _SILENT_BEFORE
