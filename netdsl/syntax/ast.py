@@ -242,7 +242,7 @@ class Let(Tree):
 
 @dataclass(frozen=True)
 class Default(Tree):
-    """``default conv(pad=same)``: arguments that later calls of that name take unless they say otherwise."""
+    """``default conv(pad=same)``: what later calls of that name take unless they say otherwise."""
 
     name: Name
     args: tuple[Arg, ...]

@@ -6,7 +6,7 @@ from lark import Token
 
 from netdsl.errors import SyntaxFault
 from netdsl.source import Source
-from netdsl.syntax.newlines import CLOSERS
+from netdsl.syntax.newlines import CLOSERS, CLOSING
 from netdsl.syntax.tokens import place
 
 MAX_NESTING = 64
@@ -22,7 +22,7 @@ def check_brackets(tokens: list[Token], source: Source) -> None:
             opened.append(at)
             if len(opened) > MAX_NESTING:
                 raise _too_deep(token, source)
-        elif token in CLOSERS.values():
+        elif token in CLOSING:
             if suspect is None and opened and _outdented(token, tokens[opened[-1]], source):
                 suspect = opened[-1]
             _close(tokens, opened, at, source)
@@ -47,12 +47,12 @@ def _close(tokens: list[Token], opened: list[int], at: int, source: Source) -> N
         raise SyntaxFault("E021", f"'{closer}' closes nothing", span, help)
     if _open(tokens, opened, closer):
         raise _unclosed(tokens, opener, f"before '{closer}'", at, source)
-    wanted = CLOSERS[tokens[opener]]
+    line = place(source, tokens[opener]).line
     raise SyntaxFault(
         "E022",
-        f"'{closer}' does not close {_describe(tokens, opener)} on line {tokens[opener].line}",
+        f"'{closer}' does not close {_describe(tokens, opener)} on line {line}",
         place(source, closer),
-        f"write '{wanted}'",
+        f"write '{CLOSERS[tokens[opener]]}'",
     )
 
 
@@ -63,8 +63,8 @@ def _open(tokens: list[Token], opened: list[int], closer: Token) -> bool:
 def _unclosed(tokens: list[Token], opener: int, when: str, at: int, source: Source) -> SyntaxFault:
     token = tokens[opener]
     wanted = CLOSERS[token]
-    where = f" {when} on line {tokens[at].line}" if when else ""
-    what = f"{_describe(tokens, opener)} on line {token.line}"
+    where = f" {when} on line {place(source, tokens[at]).line}" if when else ""
+    what = f"{_describe(tokens, opener)} on line {place(source, token).line}"
     return SyntaxFault(
         "E020",
         f"missing '{wanted}': {what} is not closed{where}",
@@ -99,9 +99,9 @@ def _begins(tokens: list[Token], at: int) -> bool:
 
 def _outdented(closer: Token, opener: Token, source: Source) -> bool:
     """Whether a line begins with the closer, further left than the line of its opener."""
-    line = source.line(closer.line)
+    line = source.line(place(source, closer).line)
     indent = len(line) - len(line.lstrip())
-    other = source.line(opener.line)
+    other = source.line(place(source, opener).line)
     return closer.column == indent + 1 and indent < len(other) - len(other.lstrip())
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import cached_property
 from typing import TypeVar
 
 from lark import Token
@@ -29,7 +30,7 @@ class Parts:
         self.source = source
         self.children = children
 
-    @property
+    @cached_property
     def span(self) -> Span:
         """From the start of the first word to the end of the last."""
         if not self.children:
@@ -182,6 +183,11 @@ def _var(parts: Parts) -> ast.Var:
     return ast.Var(parts.span, parts.words[0])
 
 
+def _body(parts: Parts) -> ast.Body:
+    inner = tuple(child for child in parts.children if isinstance(child, ast.Statement))
+    return ast.Body(parts.span, inner)
+
+
 def _if(parts: Parts) -> ast.If:
     condition, then, *rest = (child for child in parts.children if isinstance(child, ast.Tree))
     assert isinstance(condition, ast.Expr)
@@ -222,13 +228,13 @@ _RULES: dict[str, Callable[[Parts], ast.Tree]] = {
     "default": lambda parts: ast.Default(parts.span, parts.name, parts.args),
     "block": lambda parts: ast.Block(parts.span, parts.name, parts.params, parts.one(ast.Body)),
     "net": lambda parts: ast.Net(parts.span, parts.name, parts.params, parts.one(ast.Body)),
-    "alias": lambda parts: ast.Alias(parts.span, *parts.names, parts.args),
+    "alias": lambda parts: ast.Alias(parts.span, parts.names[0], parts.names[1], parts.args),
     "train": lambda parts: ast.Train(parts.span, parts.maybe_name, parts.settings),
     "sweep": lambda parts: ast.Sweep(parts.span, parts.maybe_name, parts.settings),
     "setting": lambda parts: ast.Setting(parts.span, parts.one(ast.Name), parts.one(ast.Expr)),
     "key": _key,
     "param": lambda parts: ast.Param(parts.span, parts.name, parts.maybe(ast.Expr)),
-    "body": lambda parts: ast.Body(parts.span, parts.all(ast.Statement)),
+    "body": _body,
     "input": lambda parts: ast.Input(parts.span, parts.name, parts.args),
     "output": lambda parts: ast.Output(parts.span, parts.names),
     "shared": lambda parts: ast.Shared(parts.span, parts.name, parts.one(ast.Pipe)),

@@ -184,7 +184,8 @@ def _if(one: ast.If, indent: int) -> str:
     match otherwise.statements:
         case (ast.Pipe(steps=(ast.Step(atom=ast.If() as inner, count=None, label=None),)),):
             return f"{text} else {_if(inner, indent)}"
-    return f"{text} else {_body(otherwise, indent)}"
+        case _:
+            return f"{text} else {_body(otherwise, indent)}"
 
 
 def _args(args: tuple[ast.Arg, ...], indent: int) -> str:

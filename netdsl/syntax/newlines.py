@@ -5,6 +5,7 @@ from __future__ import annotations
 from lark import Token
 
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
+CLOSING = frozenset(CLOSERS.values())
 _SILENT_AFTER = {"->", ",", "(", "[", "{"}
 _SILENT_BEFORE = {"->", ",", ")", "]", "}", "else"}
 
@@ -27,7 +28,7 @@ def fold(tokens: list[Token]) -> list[Token]:
         pending = None
         if token in CLOSERS:
             opened.append(str(token))
-        elif token in CLOSERS.values():
+        elif token in CLOSING:
             opened.pop()
         kept.append(token)
     return kept

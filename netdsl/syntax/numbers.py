@@ -29,7 +29,7 @@ def check_numbers(tokens: list[Token], source: Source) -> None:
     for before, token, after in zip(tokens, tokens[1:], [*tokens[2:], *tokens[-1:]], strict=False):
         if before.type in NUMBERS:
             _check_end(before, token, after, source)
-        elif before == "." and token.type in NUMBERS and before.end_pos == token.start_pos:
+        elif token.type in NUMBERS and before == "." and before.end_pos == token.start_pos:
             _check_point(before, token, source)
     for token in tokens:
         if token.type in NUMBERS:
