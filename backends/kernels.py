@@ -17,7 +17,8 @@ from netdsl.target import KernelPlan, Target
 from netdsl.tensor import DType
 
 SMALL = 1 << 14
-"""Kernels without a batch and below this size are not worth a thread."""
+SMALL_SAMPLE = 1 << 8
+"""Kernels whose tensors, and whose samples, are below these sizes are not worth a thread."""
 
 
 @dataclass(frozen=True)
@@ -37,11 +38,34 @@ class KernelText:
 
 def kernel_text(call: Call, target: Target, real: str) -> KernelText:
     """The text of the kernel for a call; ``real`` is ``f4`` or ``f8``."""
-    for override in target.overrides:
-        body = override(call, real)
-        if body is not None:
-            return KernelText((), body)
+    body = target.override(call, real)
+    if body is not None:
+        return _override_text(call, body, real)
     return KernelText(tuple(functions(call.op, call.kernel)), target.loops(plan(call, real)))
+
+
+def _override_text(call: Call, body: Callable[..., Any], real: str) -> KernelText:
+    """A faster kernel: its body as it stands, after the numbers that are compiled in."""
+    whole = plan(call, real)
+    known = {"add": call.add, **call.baked}
+    known |= {name: None for name in call.kernel.tensors if call.reads[name] is None}
+    wanted = inspect.signature(body).parameters
+    types = ", ".join(f'"{kind}"' for kind in whole.types)
+    lines = [
+        f"@kernel({types})",
+        f"def {{name}}({', '.join(whole.parameters)}):",
+        *(f"    {name} = {value!r}" for name, value in known.items() if name in wanted),
+        _body(body),
+    ]
+    helpers = [f"@device\n{_source(helper)}" for helper in _helpers(body)]
+    return KernelText((*_constants(body), *helpers), "\n".join(lines))
+
+
+def _constants(fn: Callable[..., Any]) -> tuple[str, ...]:
+    """The numbers of a function's module that it uses."""
+    names = {node.id for node in ast.walk(ast.parse(_source(fn))) if isinstance(node, ast.Name)}
+    known = ((name, fn.__globals__.get(name)) for name in sorted(names))
+    return tuple(f"{name} = {value!r}" for name, value in known if isinstance(value, int))
 
 
 def plan(call: Call, real: str) -> KernelPlan:
@@ -60,9 +84,14 @@ def plan(call: Call, real: str) -> KernelPlan:
         types=tuple(types),
         element=_element(call, index),
         assign="+=" if call.add else "=",
-        small=all(not o.buffer.tensor.batch and o.buffer.tensor.size < SMALL for o in touched),
+        small=all(_is_small(operand) for operand in touched),
         scalar=call.kernel.scalar,
     )
+
+
+def _is_small(operand: Operand) -> bool:
+    tensor = operand.buffer.tensor
+    return tensor.size < (SMALL_SAMPLE if tensor.batch else SMALL)
 
 
 def _is_rate(value: object) -> bool:

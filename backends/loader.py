@@ -47,24 +47,32 @@ def cache_directory() -> Path:
 
 def load(emitted: Emitted) -> ModuleType:
     """Write what is not there yet, and import the module of a network."""
-    directory = cache_directory()
+    directory, stem = write(emitted)
+    return import_from(directory, stem)
+
+
+def import_from(directory: Path, stem: str) -> ModuleType:
+    """Import a generated file, always under one name: Numba's cache remembers it."""
     package = sys.modules.get(PACKAGE)
     if package is None or package.__path__ != [str(directory)]:
         package = sys.modules[PACKAGE] = ModuleType(PACKAGE)
         package.__path__ = [str(directory)]
-    stem = f"model_{sha256(emitted.text.encode()).hexdigest()[:20]}"
-    for name, text in {**emitted.kernels, stem: emitted.text}.items():
-        _write(directory / f"{name}.py", text)
     importlib.invalidate_caches()
     return importlib.import_module(f"{PACKAGE}.{stem}")
+
+
+def write(emitted: Emitted) -> tuple[Path, str]:
+    """Write the files of a module that are not there yet; returns where, and the module's stem."""
+    directory = cache_directory()
+    stem = f"model_{sha256(emitted.text.encode()).hexdigest()[:20]}"
+    for name, text in {**emitted.kernels, stem: emitted.text}.items():
+        path = directory / f"{name}.py"
+        if not path.exists():  # its name says what is in it
+            replace(path, text.encode())
+    return directory, stem
 
 
 def _versions() -> str:
     """A folder for each set of versions, since compiled kernels fit no other."""
     return "-".join(f"{name}{version(name)}" for name in ("netdsl", "numba", "numpy"))
 
-
-def _write(path: Path, text: str) -> None:
-    """Write a file once: its name says what is in it."""
-    if not path.exists():
-        replace(path, text.encode())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from netdsl.runtime.model import Model
     from netdsl.schedule import Schedule
     from netdsl.target import Target
+
+
+Report = Callable[[int, int, str], None]
+"""Told of each kernel before it is compiled: how many are done, of how many, and its name."""
 
 
 def vocabulary() -> Registry:
@@ -98,17 +102,22 @@ class Net:
         about = f"{self.name}, compiled by netdsl {netdsl.__version__} from {place}."
         return emit(self.schedule(), _target(device), about)
 
-    def module(self, device: str | None = None) -> ModuleType:
+    def module(self, device: str | None = None, report: Report | None = None) -> ModuleType:
         """The imported module of the network: its kernels come from the cache."""
         from netdsl.backends.emit import emit_cached
         from netdsl.backends.loader import load as load_module
+        from netdsl.backends.loader import write
+        from netdsl.backends.warmup import warm_up
 
         device = choose_device(device or (self.recipe.device if self.recipe else "auto"))
-        return load_module(emit_cached(self.schedule(), _target(device), self.name))
+        emitted = emit_cached(self.schedule(), _target(device), self.name)
+        if device == "cpu":
+            warm_up(write(emitted)[0], list(emitted.kernels), report)
+        return load_module(emitted)
 
     def compile(
         self, device: str | None = None, batch: int | None = None, seed: int | None = None,
-        report: Any = None,
+        report: Report | None = None,
     ) -> Model:  # fmt: skip
         """A model in memory, its kernels compiled or read from the cache.
 
@@ -118,7 +127,7 @@ class Net:
         from netdsl.runtime.model import Model
 
         recipe = self.recipe
-        engine = self.module(device).Model(
+        engine = self.module(device, report).Model(
             seed=seed if seed is not None else (recipe.seed if recipe else 0),
             batch=batch or (recipe.batch if recipe else 64),
             report=report,
@@ -172,7 +181,7 @@ def load_source(
     try:
         if changes:
             chosen = Program.of(file, registry).choose(net)
-            file = override(file, chosen.name.text, recipe, changes)
+            file = override(file, chosen.name.text, recipe, changes, registry)
         elaborated = Program.of(file, registry).elaborate(net, recipe)
     except RecursionError as error:
         message = "blocks and braces are nested too deep"

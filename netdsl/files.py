@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from contextlib import suppress
@@ -10,7 +11,7 @@ from pathlib import Path
 from netdsl.errors import RunError
 
 
-def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
+def replace(path: Path, content: bytes) -> None:
     """Put a file in the place of another, whole or not at all, and onto the disk.
 
     Raises `RunError` E501 if that fails, and then leaves nothing new behind.
@@ -23,7 +24,7 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-                os.fchmod(file.fileno(), mode)
+            os.chmod(name, 0o666 & ~_umask())
             os.replace(name, path)
         except BaseException:
             with suppress(FileNotFoundError):
@@ -31,11 +32,16 @@ def replace(path: Path, content: bytes, mode: int = 0o644) -> None:
             raise
         _sync_directory(path.parent)
     except OSError as error:
-        raise RunError(
-            "E501",
-            f"{path} cannot be written: {error.strerror}",
-            help="make room on the disk, or choose another directory",
-        ) from error
+        full = error.errno == errno.ENOSPC
+        help = "make room on the disk" if full else "choose another place to write to"
+        raise RunError("E501", f"{path} cannot be written: {error.strerror}", help=help) from error
+
+
+def _umask() -> int:
+    """What the user's files are not open for; it can only be asked for by setting it."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def _sync_directory(path: Path) -> None:

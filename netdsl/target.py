@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from netdsl.schedule import Call
 
-Override = Callable[[Call, str], str | None]
-"""Gives the body of a faster kernel for a call and a type (f4, f8), or None to leave it to the generic one."""
+Override = Callable[[Call, str], Callable[..., Any] | None]
+"""Gives the body of a faster kernel for a call in a precision (f4, f8), or None if there is none."""
 
 
 @dataclass(frozen=True)
 class Target:
     """A machine that kernels are generated for.
 
-    ``prelude`` is the text that begins every generated file: it defines ``kernel``, ``device`` and
-    ``real``. ``loops`` writes a kernel that visits every element of its output. ``overrides`` are
-    asked in their order before the generic kernel is taken.
+    ``prelude`` is the text that begins every generated file: it defines ``kernel`` and ``device``.
+    ``loops`` writes a kernel that visits every element of its output. ``override`` is asked first
+    whether there is a faster one.
     """
 
     name: str
     prelude: str
     loops: Callable[[KernelPlan], str]
-    overrides: tuple[Override, ...] = ()
+    override: Override = lambda call, real: None
 
 
 @dataclass(frozen=True)

@@ -101,7 +101,8 @@ class Windows:
         return tuple(
             f"stride {a.stride} leaves {a.rest} of {a.size} uncovered: {a.formula()}"
             for a in dict.fromkeys(self.axes)
-            if a.rest > max(a.before, a.after)
+            # Padding may go unused, and a window narrower than its stride leaves gaps anyway.
+            if a.rest > max(a.before, a.after, a.stride - a.reach)
         )
 
 

@@ -157,9 +157,9 @@ def test_without_the_program(lenet: Graph, tmp_path: Path, monkeypatch) -> None:
 
 
 def test_a_failure_leaves_nothing(lenet: Graph, tmp_path: Path) -> None:
-    with pytest.raises(RunError, match="cannot write"):
+    with pytest.raises(RunError, match="cannot be written"):
         render(lenet, tmp_path / "missing" / "net.dot")
     (tmp_path / "net.dot").mkdir()
-    with pytest.raises(RunError, match="cannot write"):
+    with pytest.raises(RunError, match="cannot be written"):
         render(lenet, tmp_path / "net.dot")
     assert os.listdir(tmp_path) == ["net.dot"]

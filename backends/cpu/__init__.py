@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
+from netdsl.backends.cpu import conv, dense, tanh  # noqa: F401: they attach the overrides
+from netdsl.backends.override import override
 from netdsl.target import KernelPlan, Target
 
 CHUNKS = 64
@@ -83,4 +85,5 @@ CPU = Target(
     name="cpu",
     prelude=(files("netdsl.backends.cpu") / "prelude.py").read_text(),
     loops=loops,
+    override=override,
 )

@@ -1,8 +1,12 @@
 import math
+import os
 
 import numpy as np
 from numba import njit, prange
 
+# Threads that wait for work in a busy loop keep others from it as soon as the machine has anything
+# else to do: steps then took 20 times as long. They sleep instead, unless the user says otherwise.
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 # Sums may be reordered, so that loops use SIMD; NaN and infinity stay what they are.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
 device = njit(fastmath=FAST, forceinline=True)

@@ -52,7 +52,7 @@ def draw(graph: Graph) -> graphviz.Digraph:
     for number, name in enumerate(graph.outputs):
         source = plan.origin(name)
         style = {"shape": "ellipse", "fillcolor": FILLS["end"]}
-        canvas.node(f"output{number}", _text("output", name), **style)
+        canvas.node(f"output{number}", _text("output", source.name), **style)
         _edge(canvas, plan.ids[source.name], f"output{number}", source, skips=False)
     return canvas
 

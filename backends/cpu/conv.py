@@ -1,0 +1,152 @@
+"""Convolution on the CPU: an image is unfolded into rows (im2col), then rows are combined.
+
+``cols[k]`` is what weight ``k`` (a channel and a place in the window) meets at every output position,
+so that ``y[o] = sum over k of weight[o, k] * cols[k]``. All loops run along rows and use SIMD.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from netdsl.backends.cpu.blocks import add_rows, dot_rows
+from netdsl.backends.override import fast, prange
+from netdsl.op import device, real
+from netdsl.ops.conv import Conv
+
+CHUNKS = 16
+"""Weight gradients are summed in this many pieces, whatever the number of threads."""
+
+
+@device
+def bounds(size, out, stride, start):
+    """The outputs ``first`` to ``last`` of an axis for which ``start + i * stride`` is inside."""
+    first = 0 if start >= 0 else (-start + stride - 1) // stride
+    last = min(out, (size - start + stride - 1) // stride) if start < size else 0
+    return min(first, out), max(last, min(first, out))
+
+
+@device
+def unfold(cols, x, sizes, window, stride, pad, dilation):
+    """Fill the rows of ``cols`` from the channels ``x`` of an image."""
+    for k in range(cols.shape[0]):
+        d = k % window[2]
+        b = k // window[2] % window[1]
+        a = k // (window[2] * window[1]) % window[0]
+        plane = x[k // (window[2] * window[1] * window[0])]
+        row = cols[k]
+        shift = d * dilation[2] - pad[2]
+        first, last = bounds(plane.shape[2], sizes[2], stride[2], shift)
+        for i in range(sizes[0]):
+            p = i * stride[0] - pad[0] + a * dilation[0]
+            for j in range(sizes[1]):
+                q = j * stride[1] - pad[1] + b * dilation[1]
+                begin = (i * sizes[1] + j) * sizes[2]
+                part = row[begin : begin + sizes[2]]
+                if 0 <= p < plane.shape[0] and 0 <= q < plane.shape[1]:
+                    line = plane[p, q]
+                    for r in range(first):
+                        part[r] = real(0)
+                    if stride[2] == 1:
+                        source = line[first + shift : last + shift]
+                        part[first:last] = source
+                    else:
+                        for r in range(first, last):
+                            part[r] = line[r * stride[2] + shift]
+                    for r in range(last, sizes[2]):
+                        part[r] = real(0)
+                else:
+                    part[:] = real(0)
+
+
+@device
+def fold(x, cols, sizes, window, stride, pad, dilation):
+    """Add the rows of ``cols`` back to where `unfold` took them from."""
+    for k in range(cols.shape[0]):
+        d = k % window[2]
+        b = k // window[2] % window[1]
+        a = k // (window[2] * window[1]) % window[0]
+        plane = x[k // (window[2] * window[1] * window[0])]
+        row = cols[k]
+        shift = d * dilation[2] - pad[2]
+        first, last = bounds(plane.shape[2], sizes[2], stride[2], shift)
+        for i in range(sizes[0]):
+            p = i * stride[0] - pad[0] + a * dilation[0]
+            for j in range(sizes[1]):
+                q = j * stride[1] - pad[1] + b * dilation[1]
+                if 0 <= p < plane.shape[0] and 0 <= q < plane.shape[1]:
+                    begin = (i * sizes[1] + j) * sizes[2]
+                    part = row[begin : begin + sizes[2]]
+                    line = plane[p, q]
+                    if stride[2] == 1:
+                        source = part[first:last]
+                        goal = line[first + shift : last + shift]
+                        for r in range(goal.shape[0]):
+                            goal[r] += source[r]
+                    else:
+                        for r in range(first, last):
+                            line[r * stride[2] + shift] += part[r]
+
+
+@fast(Conv, "y")
+def conv_y_rows(out, x, weight, bias, add, window, stride, pad, dilation, groups):
+    inner = weight.shape[1]
+    each = weight.shape[0] // groups
+    sizes = (out.shape[2], out.shape[3], out.shape[4])
+    steps = inner * window[0] * window[1] * window[2]
+    factors = weight.reshape(weight.size)
+    for task in prange(out.shape[0] * groups):
+        n = task // groups
+        g = task % groups
+        cols = np.empty((steps, sizes[0] * sizes[1] * sizes[2]), out.dtype)
+        unfold(cols, x[n, g * inner : (g + 1) * inner], sizes, window, stride, pad, dilation)
+        for o in range(g * each, (g + 1) * each):
+            row = out[n, o].reshape(cols.shape[1])
+            if not add:
+                row[:] = bias[o] if bias is not None else real(0)
+            add_rows(row, factors, cols, o * steps, 1, steps)
+
+
+@fast(Conv, "dx")
+def conv_dx_rows(out, dy, weight, add, window, stride, pad, dilation, groups):
+    inner = weight.shape[1]
+    each = weight.shape[0] // groups
+    sizes = (dy.shape[2], dy.shape[3], dy.shape[4])
+    steps = inner * window[0] * window[1] * window[2]
+    factors = weight.reshape(weight.size)
+    for task in prange(out.shape[0] * groups):
+        n = task // groups
+        g = task % groups
+        cols = np.zeros((steps, sizes[0] * sizes[1] * sizes[2]), out.dtype)
+        rows = dy[n, g * each : (g + 1) * each].reshape((each, cols.shape[1]))
+        for k in range(steps):
+            add_rows(cols[k], factors, rows, g * each * steps + k, steps, each)
+        image = out[n, g * inner : (g + 1) * inner]
+        if not add:
+            image[:] = real(0)
+        fold(image, cols, sizes, window, stride, pad, dilation)
+
+
+@fast(Conv, "dweight")
+def conv_dweight_rows(out, dy, x, add, stride, pad, dilation, groups):
+    window = (out.shape[2], out.shape[3], out.shape[4])
+    inner = out.shape[1]
+    each = out.shape[0] // groups
+    sizes = (dy.shape[2], dy.shape[3], dy.shape[4])
+    positions = sizes[0] * sizes[1] * sizes[2]
+    steps = inner * window[0] * window[1] * window[2]
+    chunks = min(CHUNKS, x.shape[0])
+    sums = np.zeros((chunks, out.shape[0], steps), out.dtype)
+    for chunk in prange(chunks):
+        cols = np.empty((steps, positions), out.dtype)
+        for n in range(chunk * x.shape[0] // chunks, (chunk + 1) * x.shape[0] // chunks):
+            for g in range(groups):
+                image = x[n, g * inner : (g + 1) * inner]
+                unfold(cols, image, sizes, window, stride, pad, dilation)
+                for o in range(g * each, (g + 1) * each):
+                    dot_rows(sums[chunk, o], dy[n, o].reshape(positions), cols, steps)
+    flat = out.reshape((out.shape[0], steps))
+    for o in prange(out.shape[0]):
+        for k in range(steps):
+            acc = sums[0, o, k]
+            for chunk in range(1, chunks):
+                acc += sums[chunk, o, k]
+            flat[o, k] = flat[o, k] + acc if add else acc

@@ -1,0 +1,65 @@
+"""Compile the kernels that no cache holds yet, on all cores: compilation takes one core each.
+
+Run as a program, it compiles the kernels that it is told: ``warmup DIRECTORY STEM …``.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import sleep
+
+from netdsl.backends.loader import import_from
+
+FEW = 4
+"""So few kernels are sooner compiled than another process is started."""
+
+Report = Callable[[int, int, str], None]
+
+
+def warm_up(directory: Path, stems: list[str], report: Report | None) -> None:
+    """Compile what is missing, in as many processes as there are cores; silent if nothing is.
+
+    A process that fails leaves its kernels to be compiled later, where the error can be seen.
+    """
+    missing = [stem for stem in stems if not compiled(directory, stem)]
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    workers = min(cores or 1, len(missing) // FEW)
+    if workers < 2:
+        return
+    shares = [missing[i::workers] for i in range(workers)]
+    command = [sys.executable, "-m", "netdsl.backends.warmup", str(directory)]
+    running = [subprocess.Popen([*command, *share]) for share in shares]
+    try:
+        while any(process.poll() is None for process in running):
+            done = sum(compiled(directory, stem) for stem in missing)
+            if report and done < len(missing):
+                report(done, len(missing), missing[done].rpartition("_")[0])
+            sleep(0.05)
+    finally:
+        for process in running:
+            process.kill()
+            process.wait()
+    if report:
+        report(len(missing), len(missing), "")
+
+
+def compiled(directory: Path, stem: str) -> bool:
+    """Whether Numba's cache beside the kernels has this one."""
+    return any((directory / "__pycache__").glob(f"{stem}.*.nbi"))
+
+
+def main(directory: str, *stems: str) -> None:
+    """Compile kernels, each from its file, so that they are in the cache."""
+    for stem in stems:
+        module = import_from(Path(directory), stem)
+        for value in vars(module).values():
+            if isinstance(getattr(value, "types", None), str):
+                module.compile_kernel(value)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
