@@ -100,8 +100,9 @@ def conv_y_rows(out, x, weight, bias, add, window, stride, pad, dilation, groups
         unfold(cols, x[n, g * inner : (g + 1) * inner], sizes, window, stride, pad, dilation)
         for o in range(g * each, (g + 1) * each):
             row = out[n, o].reshape(cols.shape[1])
-            if not add:
-                row[:] = bias[o] if bias is not None else real(0)
+            start = bias[o] if bias is not None else real(0)
+            for i in range(row.shape[0]):
+                row[i] = row[i] + start if add else start
             add_rows(row, factors, cols, o * steps, 1, steps)
 
 
