@@ -16,8 +16,7 @@ from netdsl.schedule import Call, Operand
 from netdsl.target import KernelPlan, Target
 from netdsl.tensor import DType
 
-SMALL = 1 << 14
-SMALL_SAMPLE = 1 << 8
+SMALL, SMALL_SAMPLE = 1 << 14, 1 << 8
 """Kernels whose tensors, and whose samples, are below these sizes are not worth a thread."""
 
 
@@ -25,7 +24,7 @@ SMALL_SAMPLE = 1 << 8
 class KernelText:
     """One kernel as text: ``{name}`` stands where its name goes.
 
-    Calls with equal texts share a compiled kernel. ``arguments`` says how a call is written.
+    ``functions`` are what it calls. Calls with equal texts share a compiled kernel.
     """
 
     functions: tuple[str, ...]

@@ -1,8 +1,8 @@
 """Faster kernels beside a target: an override computes what a generic kernel does, in another way.
 
-It is a function over whole tensors: the output first, then the tensors that the generic kernel reads,
-then ``add`` (whether to add to what is there), then the numbers that are compiled in. It never adds
-meaning, and is tested against the generic kernel.
+It is a function over whole tensors: the output first, then the tensors that the generic kernel
+reads, then ``add`` (whether to add to what is there), then the numbers that are compiled in. It
+never adds meaning, and is tested against the generic kernel.
 """
 
 from __future__ import annotations

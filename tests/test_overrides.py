@@ -9,7 +9,7 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-import netdsl.backends.cpu  # noqa: F401: it attaches the overrides
+import netdsl.backends.cpu  # noqa: F401 it attaches the overrides
 from netdsl.autodiff import schedule
 from netdsl.backends.override import TABLE, override
 from netdsl.errors import Problem
@@ -39,7 +39,7 @@ def calls(layer: Layer, *dims: int) -> list[Call]:
         Node("layer", layer, ("before",), layer.shape(shape), PLACE),
     )
     graph = Graph("Net", nodes, ("layer",)).verify()
-    return [call for call in schedule(graph, [Term(1.0, MeanSquaredError(), "layer")]).calls()]
+    return list(schedule(graph, [Term(1.0, MeanSquaredError(), "layer")]).calls())
 
 
 def compare(layer: Layer, dims: tuple[int, ...], batch: int, add: bool) -> set[str]:

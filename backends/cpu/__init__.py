@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from netdsl.backends.cpu import conv, dense, tanh  # noqa: F401: they attach the overrides
+import netdsl.backends.cpu.conv
+import netdsl.backends.cpu.dense
+import netdsl.backends.cpu.tanh  # noqa: F401
 from netdsl.backends.override import override
 from netdsl.target import KernelPlan, Target
 
@@ -81,6 +83,7 @@ def _rows(plan: KernelPlan) -> str:
     return "\n".join(lines)
 
 
+# The modules imported for their names alone attach the overrides.
 CPU = Target(
     name="cpu",
     prelude=(files("netdsl.backends.cpu") / "prelude.py").read_text(),

@@ -1,12 +1,13 @@
 """Convolution on the CPU: an image is unfolded into rows (im2col), then rows are combined.
 
-``cols[k]`` is what weight ``k`` (a channel and a place in the window) meets at every output position,
-so that ``y[o] = sum over k of weight[o, k] * cols[k]``. All loops run along rows and use SIMD.
+``cols[k]`` is what weight ``k`` (a channel and a place in the window) meets at every output
+position: ``y[o] = sum over k of weight[o, k] * cols[k]``. All loops run along rows, in SIMD.
 """
 
 from __future__ import annotations
 
 import numpy as np
+
 from netdsl.backends.cpu.blocks import add_rows, dot_rows
 from netdsl.backends.override import fast, prange
 from netdsl.op import device, real

@@ -12,7 +12,7 @@ PIECE = 1 << 12
 
 @device
 def tanh_part(out, x, add):
-    """``tanh`` to 4 units in the last place of a float32: the rational function of Eigen's ``ptanh``.
+    """``tanh`` to 4 units in the last place of a float32, by the rational function of Eigen.
 
     Beyond 7.9 it is 1 to the last bit. The library's function costs ten times as much, since it is
     called for every element.
