@@ -1,3 +1,5 @@
+import math
+import operator
 import os
 from types import SimpleNamespace
 
@@ -5,53 +7,70 @@ from types import SimpleNamespace
 class Engine:
     """A network at work: its memory, its weights and its training step.
 
-    The tables below and the passes (``forward``, ``backward`` and ``update`` over bound tensors ``t``)
-    come from the generated subclass. Arrays are laid out as batch, channels, space.
+    ::
+
+        model = Model(seed=0, batch=128)
+        for x, y in batches:
+            loss = model.train_step(x, y, lr=0.05)
+        logits = model.forward(x)
+        model.save("weights.npz")
+
+    Arrays are laid out as samples, channels, space. They are taken as they are: pictures of whole
+    numbers from 0 to 255 want to be divided by 255 first, if they were so in training. The tables
+    and the passes come from the subclass below.
     """
 
     INPUTS = ()  # (name, sizes of one sample, type)
-    OUTPUTS = ()  # (tensor, sizes of one sample)
-    TARGET = None  # (sizes of one sample, type, number of classes or None)
+    OUTPUTS = ()  # (name, tensor that holds it, sizes of one sample)
+    TARGET = None  # (name, sizes of one sample, type, number of classes or None)
     WEIGHTS = ()  # (name, sizes, start in the flat buffer, distribution, its number)
     STATE = ()  # (name, sizes, first value)
-    VALUES = ()  # (name, sizes, type, whether it has a batch axis)
+    VALUES = ()  # (tensor, sizes, type, whether it has a batch axis)
     SLOTS = ()  # what the optimizer keeps for each weight
-    LOSSES = ()
+    LOSSES = ()  # the tensors whose sum training makes small
     KERNELS = {}  # the kernels by the names of the layers they were first made for
-    LR = None  # the learning rate of the network's recipe
+    LR = None  # the learning rate of the network's recipe; None if it has no recipe
 
     def __init__(self, seed=0, batch=64, report=None):
         """Make the memory for batches of at most ``batch`` samples and draw the weights.
 
-        ``report(done, total, name)`` is called before each kernel is compiled or read from its cache.
+        ``report(done, total, name)`` is told of each kernel before it is compiled or read.
         """
+        self.batch = operator.index(batch)
+        if self.batch < 1:
+            raise ValueError(f"batch must be 1 or more, not {batch}")
         for done, (name, compiled) in enumerate(self.KERNELS.items()):
             if report:
                 report(done, len(self.KERNELS), name)
             compile_kernel(compiled)
         if report:
             report(len(self.KERNELS), len(self.KERNELS), "")
-        self.batch = batch
         self.lr = self.LR
-        size = sum(math.prod(sizes) for _, sizes, *_ in self.WEIGHTS)
+        self._places = {
+            name: (slice(start, start + math.prod(sizes)), sizes)
+            for name, sizes, start, *_ in self.WEIGHTS
+        }
+        size = sum(math.prod(sizes) for _, sizes in self._places.values())
         self._flat = {name: empty((size,), real) for name in ("weight", "dweight", *self.SLOTS)}
         self._state = {name: empty(sizes, real) for name, sizes, _ in self.STATE}
         self._values = {
-            name: empty((batch, *sizes) if batched else sizes, real if kind == "real" else np.int32)
+            name: empty((self.batch, *sizes) if batched else sizes, TYPES[kind])
             for name, sizes, kind, batched in self.VALUES
         }
         self._bound = {}
         self.reset(seed)
 
-    def reset(self, seed):
+    def reset(self, seed=0):
         """Draw the weights anew from the seed, and forget what training has learnt."""
-        self.seed = seed
+        self.seed = operator.index(seed)
+        if not 0 <= self.seed < 2**63:
+            raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
         self.step = 0
         for array in self._flat.values():
             copy_in(array, np.zeros(array.shape, real))
         for number, (name, sizes, _, law, value) in enumerate(self.WEIGHTS):
-            generator = np.random.Generator(np.random.Philox(key=[seed, number]))
-            copy_in(self._part("weight", name), draw(generator, law, value, sizes).reshape(-1))
+            generator = np.random.Generator(np.random.Philox(key=[self.seed, number]))
+            self._put("weight", name, draw(generator, law, value, sizes))
         for name, sizes, value in self.STATE:
             copy_in(self._state[name], np.full(sizes, value, real))
 
@@ -61,17 +80,20 @@ class Engine:
         An array, or a dictionary by name if the network has several outputs.
         """
         outputs = [[] for _ in self.OUTPUTS]
-        for t in self._batches(inputs):
+        for t in self._batches(self.check(*inputs, target=False)):
             self.predict_pass(t)
-            for found, (name, sizes) in zip(outputs, self.OUTPUTS, strict=True):
-                found.append(copy_out(t.values[name]).reshape((-1, *sizes)))
+            for found, output in zip(outputs, self.outputs(t.count), strict=True):
+                found.append(output)
         joined = [np.concatenate(found) for found in outputs]
-        return joined[0] if len(joined) == 1 else dict(zip(self.OUTPUTS, joined, strict=True))
+        if len(joined) == 1:
+            return joined[0]
+        return {name: array for (name, *_), array in zip(self.OUTPUTS, joined, strict=True)}
 
     def loss(self, *inputs_and_target):
         """The mean loss over any number of samples, as evaluation sees them."""
+        self._needs_recipe()
         total = count = 0
-        for t in self._batches(inputs_and_target[:-1], inputs_and_target[-1]):
+        for t in self._batches(self.check(*inputs_and_target)):
             self.evaluate_pass(t)
             total += self._loss(t) * t.count
             count += t.count
@@ -80,64 +102,76 @@ class Engine:
     def train_step(self, *inputs_and_target, lr=None):
         """One step of training on one batch; returns its loss before the step.
 
-        The last argument is the target. ``lr`` is the learning rate of this step, else ``self.lr``.
+        The last argument is the target, unless the losses only compare tensors of the network.
+        ``lr`` is the learning rate of this step, else ``self.lr``.
         """
-        if self.LR is None:
-            raise RuntimeError("this network has no recipe: its file has no train section")
-        if len(inputs_and_target[0]) > self.batch:
-            raise ValueError(f"a batch has at most {self.batch} samples; give Model a larger batch")
-        (t,) = self._batches(inputs_and_target[:-1], inputs_and_target[-1])
+        self._needs_recipe()
+        arrays = self.check(*inputs_and_target)
+        if len(arrays[0]) > self.batch:
+            raise ValueError(
+                f"a step of {len(arrays[0])} samples; Model(batch={self.batch}) takes no more"
+            )
+        (t,) = self._batches(arrays)
         self.step += 1
         self.train_pass(t)
         self.backward_pass(t)
-        self.update_pass(t, self.lr if lr is None else lr)
+        self.update_pass(t, float(self.lr if lr is None else lr))
         return self._loss(t)
 
     def outputs(self, count):
         """The outputs that the last step or evaluation of ``count`` samples left in memory."""
         t = self._bind(count)
-        return [copy_out(t.values[name]).reshape((-1, *sizes)) for name, sizes in self.OUTPUTS]
+        return [copy_out(t.values[key]).reshape((-1, *sizes)) for _, key, sizes in self.OUTPUTS]
 
     def parameters(self):
         """What training learns: a copy of every weight by its name."""
-        return {
-            name: copy_out(self._part("weight", name)).reshape(sizes)
-            for name, sizes, *_ in self.WEIGHTS
-        }
+        return {name: self._take("weight", name) for name in self._places}
 
     def gradients(self):
         """The gradients of the last step: a copy for every weight by its name."""
-        return {
-            name: copy_out(self._part("dweight", name)).reshape(sizes)
-            for name, sizes, *_ in self.WEIGHTS
-        }
+        return {name: self._take("dweight", name) for name in self._places}
+
+    def statistics(self):
+        """What outlives a step without being learnt, such as running means: a copy by name."""
+        return {name: copy_out(array) for name, array in self._state.items()}
 
     def snapshot(self):
-        """Copies of all that a step changes: weights, statistics, what the optimizer keeps, the step."""
-        arrays = self.parameters()
-        arrays.update({name: copy_out(array) for name, array in self._state.items()})
+        """Copies of all that training changes: a training that goes on from it repeats every bit.
+
+        Weights and statistics by name, what the optimizer keeps as ``optimizer/velocity/NAME``,
+        and ``training/step`` and ``training/seed``.
+        """
+        arrays = {**self.parameters(), **self.statistics()}
         for slot in self.SLOTS:
-            arrays[f"optimizer/{slot}"] = copy_out(self._flat[slot])
-        arrays["optimizer/step"] = np.array([self.step], np.int64)
+            arrays.update({f"optimizer/{slot}/{n}": self._take(slot, n) for n in self._places})
+        arrays["training/step"] = np.array(self.step, np.int64)
+        arrays["training/seed"] = np.array(self.seed, np.int64)
         return arrays
 
     def restore(self, arrays):
-        """Take a snapshot back; weights and statistics must all be there, in their sizes."""
+        """Take a snapshot back, or weights and statistics alone: the optimizer then begins anew.
+
+        ValueError, and nothing has changed, if the arrays belong to another network.
+        """
         wanted = {name: sizes for name, sizes, *_ in (*self.WEIGHTS, *self.STATE)}
-        for name, sizes in wanted.items():
+        slots = [(slot, name) for slot in self.SLOTS for name in self._places]
+        known = {f"optimizer/{slot}/{name}": wanted[name] for slot, name in slots} | wanted
+        for name in wanted:
             if name not in arrays:
-                raise ValueError(f"the file has no {name}: it belongs to another network")
-            if tuple(arrays[name].shape) != tuple(sizes):
-                raise ValueError(f"{name} is {arrays[name].shape} in the file, {sizes} here")
-        for name, *_ in self.WEIGHTS:
-            copy_in(self._part("weight", name), np.asarray(arrays[name], real).reshape(-1))
-        for name, *_ in self.STATE:
+                raise ValueError(f"there is no {name}: this belongs to another network")
+        for name, array in arrays.items():
+            if name not in known and "/" not in name:
+                raise ValueError(f"{name} is not of this network")
+            if name in known and np.shape(array) != known[name]:
+                raise ValueError(f"{name} has the sizes {np.shape(array)}, not {known[name]}")
+        for name in self._places:
+            self._put("weight", name, arrays[name])
+        for name in self._state:
             copy_in(self._state[name], np.asarray(arrays[name], real))
-        for slot in self.SLOTS:
-            if f"optimizer/{slot}" in arrays:
-                copy_in(self._flat[slot], arrays[f"optimizer/{slot}"])
-        if "optimizer/step" in arrays:
-            self.step = int(arrays["optimizer/step"][0])
+        for slot, name in slots:
+            self._put(slot, name, arrays.get(f"optimizer/{slot}/{name}", np.zeros(wanted[name])))
+        self.step = int(arrays.get("training/step", 0))
+        self.seed = int(arrays.get("training/seed", self.seed))
 
     def save(self, path):
         """Write a snapshot as ``.npz``; the file is whole or is not there."""
@@ -158,31 +192,40 @@ class Engine:
         with np.load(path, allow_pickle=False) as arrays:
             self.restore(dict(arrays))
 
+    def check(self, *arrays, target=True):
+        """Inputs (and the target) in the shapes of this network; ValueError if they do not suit."""
+        wanted = [(*row, None) for row in self.INPUTS]
+        if target and self.TARGET:
+            wanted.append(self.TARGET)
+        if len(arrays) != len(wanted):
+            names = ", ".join(name for name, *_ in wanted)
+            raise ValueError(f"{len(arrays)} arrays; this network wants {len(wanted)}: {names}")
+        checked = [check(array, *row) for array, row in zip(arrays, wanted, strict=True)]
+        if len({len(array) for array in checked}) > 1:
+            sizes = ", ".join(f"{row[0]} {len(a)}" for a, row in zip(checked, wanted, strict=True))
+            raise ValueError(f"different numbers of samples: {sizes}")
+        return checked
+
     # ---- inside ----
 
-    def _part(self, kind, name):
-        for known, sizes, start, *_ in self.WEIGHTS:
-            if known == name:
-                return self._flat[kind][start : start + math.prod(sizes)]
-        raise KeyError(name)
+    def _take(self, kind, name):
+        place, sizes = self._places[name]
+        return copy_out(self._flat[kind][place]).reshape(sizes)
 
-    def _batches(self, inputs, target=None):
-        """The samples in batches, copied to where the kernels find them."""
-        inputs = [
-            check(array, name, sizes, kind)
-            for array, (name, sizes, kind) in zip(inputs, self.INPUTS, strict=True)
-        ]
-        total = len(inputs[0])
-        wanted = [name for name, *_ in self.INPUTS]
-        if target is not None and self.TARGET:
-            sizes, kind, classes = self.TARGET
-            inputs.append(check(target, "target", sizes, kind, classes))
-            wanted.append("target")
-        if any(len(array) != total for array in inputs):
-            raise ValueError(f"different numbers of samples: {[len(array) for array in inputs]}")
-        for start in range(0, total, self.batch):
-            t = self._bind(min(self.batch, total - start))
-            for name, array in zip(wanted, inputs, strict=True):
+    def _put(self, kind, name, array):
+        place, _ = self._places[name]
+        copy_in(self._flat[kind][place], np.asarray(array, real).reshape(-1))
+
+    def _needs_recipe(self):
+        if self.LR is None:
+            raise RuntimeError("this network has no recipe: its file has no train section")
+
+    def _batches(self, arrays):
+        """Checked arrays in batches, copied to where the kernels find them."""
+        names = [name for name, *_ in (*self.INPUTS, *filter(None, [self.TARGET]))]
+        for start in range(0, len(arrays[0]), self.batch):
+            t = self._bind(min(self.batch, len(arrays[0]) - start))
+            for name, array in zip(names, arrays, strict=False):
                 copy_in(t.values[name], array[start : start + t.count])
             yield t
 
@@ -195,11 +238,15 @@ class Engine:
             }
             t = SimpleNamespace(count=count, values=values)
             self.bind(t)
+            # Few sizes come again and again: whole batches, and the last ones of an epoch.
             self._bound = {**dict(list(self._bound.items())[-3:]), count: t}
         return self._bound[count]
 
     def _loss(self, t):
-        return float(sum(copy_out(t.values[name])[0] for name in self.LOSSES))
+        return sum(float(copy_out(t.values[name])[0]) for name in self.LOSSES)
+
+
+TYPES = {"real": real, "int": np.int32}
 
 
 def draw(generator, law, value, sizes):
@@ -211,16 +258,29 @@ def draw(generator, law, value, sizes):
     return np.full(sizes, value)
 
 
-def check(array, name, sizes, kind, classes=None):
-    """The array in the type and sizes that the kernels want; ValueError if it does not suit."""
+def check(array, name, sizes, kind, classes):
+    """The array in the sizes that the kernels want; ValueError if it does not suit.
+
+    Axes of extent one do not count: ``(100, 28, 28)`` is as good as ``(100, 1, 28, 28)``.
+    """
     array = np.asarray(array)
-    if array.ndim == 0 or math.prod(array.shape[1:]) != math.prod(sizes) or not len(array):
+    if array.ndim == 0 or squeezed(array.shape[1:]) != squeezed(sizes):
         wanted = ", ".join(map(str, ("samples", *sizes)))
         raise ValueError(f"{name} has the shape {array.shape}, not ({wanted})")
+    if not len(array):
+        raise ValueError(f"{name} has no samples")
+    if array.dtype.kind not in ("iu" if kind == "int" else "iufb"):
+        wanted = "whole numbers" if kind == "int" else "numbers"
+        raise ValueError(f"{name} must be {wanted}, not {array.dtype}")
     if kind == "int":
-        if not np.issubdtype(array.dtype, np.integer):
-            raise ValueError(f"{name} must be whole numbers, not {array.dtype}")
-        if classes is not None and (array.min() < 0 or array.max() >= classes):
-            raise ValueError(f"{name} must be classes from 0 to {classes - 1}")
-        return array.astype(np.int32).reshape((-1, *sizes))
-    return np.ascontiguousarray(array, real).reshape((-1, *sizes))
+        last = 2**31 - 1 if classes is None else classes - 1
+        first = -(2**31) if classes is None else 0
+        if array.min() < first or array.max() > last:
+            what = "whole numbers" if classes is None else "classes"
+            raise ValueError(f"{name} must be {what} from {first} to {last}")
+    return array.reshape((-1, *sizes))
+
+
+def squeezed(sizes):
+    """Sizes without those of one."""
+    return tuple(size for size in sizes if size != 1)

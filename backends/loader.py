@@ -75,4 +75,3 @@ def write(emitted: Emitted) -> tuple[Path, str]:
 def _versions() -> str:
     """A folder for each set of versions, since compiled kernels fit no other."""
     return "-".join(f"{name}{version(name)}" for name in ("netdsl", "numba", "numpy"))
-

@@ -6,15 +6,28 @@ Reverse-mode differentiation needs no rules here: an op's kernel called ``dx`` m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import cache
+from typing import Any
 
 from netdsl.ir import Graph, Node
-from netdsl.op import Kernel, Loss, Optimizer, When
-from netdsl.schedule import Buffer, Call, Operand, Placed, Reads, Schedule, Symbol, Term
-from netdsl.tensor import DType, Tensor, flat
+from netdsl.op import Kernel, Optimizer, When
+from netdsl.schedule import (
+    Buffer,
+    Call,
+    Operand,
+    Output,
+    Placed,
+    Reads,
+    Role,
+    Schedule,
+    Symbol,
+    Term,
+)
+from netdsl.tensor import DType, Tensor, View, flat
 
-RUNTIME = ("seed", "step")
+RUNTIME = {name: Symbol(name) for name in ("seed", "step")}
 """Numbers that a kernel may ask for and the running model supplies."""
 
 
@@ -22,300 +35,305 @@ def schedule(
     graph: Graph, terms: Iterable[Term] = (), optimizer: Optimizer | None = None
 ) -> Schedule:
     """Everything a target must do to predict with a network, and to train it on the losses."""
-    return _Scheduler(graph, tuple(terms), optimizer).schedule()
+    layers = _Layers(graph)
+    losses = _Losses(layers, tuple(terms))
+    reached = _reached(graph, losses.terms)
+    weights = _place(graph, reached)
+    outputs = tuple(Output(n, layers.value(n), graph[n].tensor) for n in graph.outputs)
+    states = tuple(_states(graph))
+    measured = tuple(losses.forward())
+    predict = tuple(layers.forward("eval"))
+    backward = tuple(_accumulate([*losses.backward(reached), *layers.backward(reached)]))
+    made = {*losses.buffers, *(output.buffer for output in outputs)}
+    kept = {operand.buffer for call in backward for operand in call.operands()}
+    return Schedule(
+        name=graph.name,
+        inputs=tuple(layers.value(node.name) for node in graph.inputs),
+        outputs=outputs,
+        target=losses.target(),
+        classes=losses.classes(),
+        weights=weights,
+        states=states,
+        slots=optimizer.slots if optimizer else (),
+        losses=losses.buffers,
+        train=_prune((*layers.forward("train"), *measured), made | kept | {b for b, _ in states}),
+        evaluate=_prune((*predict, *measured), made),
+        predict=_prune(predict, {output.buffer for output in outputs}),
+        backward=_prune(backward, {replace(p.buffer, role="dweight") for p in weights}),
+        update=tuple(_update(optimizer, weights, reached)) if optimizer else (),
+        lr=optimizer.lr if optimizer else None,
+    )
 
 
-class _Scheduler:
-    def __init__(self, graph: Graph, terms: tuple[Term, ...], optimizer: Optimizer | None) -> None:
+def _reached(graph: Graph, terms: tuple[Term, ...]) -> set[str]:
+    """The nodes that need a gradient: a weight lies behind them, or in them, and a loss ahead."""
+    active: set[str] = set()
+    for node in graph:
+        if graph.weights(node) or any(name in active for name in node.inputs):
+            active.add(node.name)
+    seen = {term.prediction for term in terms}
+    for node in reversed(graph.nodes):
+        if node.name in seen:
+            seen.update(node.inputs)
+    return active & seen
+
+
+def _place(graph: Graph, reached: set[str]) -> tuple[Placed, ...]:
+    """Lay all weights into one flat buffer.
+
+    First those that weight decay always shrinks, then those it may spare, last those that no loss
+    reaches: an update is so one loop over a part of the buffer.
+    """
+    owned = [
+        (Buffer("weight", node.name, name, weight.tensor), weight)
+        for node in graph
+        for name, weight in graph.weights(node).items()
+    ]
+    starts: dict[Buffer, int] = {}
+    start = 0
+    for buffer, weight in sorted(owned, key=lambda o: (o[0].owner not in reached, not o[1].decay)):
+        starts[buffer] = start
+        start += weight.tensor.size
+    return tuple(Placed(buffer, weight, starts[buffer]) for buffer, weight in owned)
+
+
+def _states(graph: Graph) -> Iterator[tuple[Buffer, float]]:
+    for node in graph:
+        for name, state in graph.state(node).items():
+            yield Buffer("state", node.name, name, state.tensor), state.value
+
+
+class _Layers:
+    """The tensors of a graph in memory, and the calls of its layers' kernels."""
+
+    def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.terms = terms
-        self.optimizer = optimizer
         self.number = {node.name: i for i, node in enumerate(graph)}
-        self.root = self._roots()
-        self.active = self._active()
-        self.written: set[Buffer] = set()
-
-    def schedule(self) -> Schedule:
-        weights = self._place()
-        predict = tuple(self._forward("eval"))
-        target, classes = self._target()
-        needed = self._outputs()
-        losses = tuple(self._loss(i) for i in range(len(self.terms)))
-        backward = tuple(self._backward()) if self.terms else ()
-        train = (*self._forward("train"), *self._losses())
-        kept = {operand.buffer for call in backward for operand in call.operands()}
-        states = [
-            (Buffer("state", node.name, name, state.tensor), state.value)
-            for node in self.graph
-            for name, state in self.graph.state(node).items()
-        ]
-        stateful = {buffer for buffer, _ in states}
-        gradients = {
-            Buffer("dweight", p.buffer.owner, p.buffer.name, p.buffer.tensor) for p in weights
-        }
-        return Schedule(
-            name=self.graph.name,
-            inputs=tuple(self._value(node.name) for node in self.graph.inputs),
-            outputs=needed,
-            target=target,
-            classes=classes,
-            weights=weights,
-            states=tuple(states),
-            slots=self.optimizer.slots if self.optimizer else (),
-            losses=losses,
-            train=_prune(train, {*losses, *needed, *kept, *stateful}),
-            evaluate=_prune((*predict, *self._losses()), {*losses, *needed}),
-            predict=_prune(predict, set(needed)),
-            backward=_prune(backward, gradients),
-            update=tuple(self._update(weights)) if self.optimizer and self.terms else (),
-            lr=self.optimizer.lr if self.optimizer else None,
-        )
-
-    # ---- what is there ---------------------------------------------------------
-
-    def _roots(self) -> dict[str, str]:
+        self.root: dict[str, str] = {}
         """For each node the one whose memory holds its tensor: aliases share their input's."""
-        root: dict[str, str] = {}
-        for node in self.graph:
-            root[node.name] = root[node.inputs[0]] if node.layer.alias else node.name
-        return root
+        for node in graph:
+            self.root[node.name] = self.root[node.inputs[0]] if node.layer.alias else node.name
 
-    def _active(self) -> set[str]:
-        """The nodes whose tensor depends on a weight: only they need a gradient."""
-        active: set[str] = set()
-        for node in self.graph:
-            if self.graph.weights(node) or any(name in active for name in node.inputs):
-                active.add(node.name)
-        return active
-
-    def _value(self, name: str) -> Buffer:
+    def value(self, name: str) -> Buffer:
+        """The memory of a node's tensor."""
         root = self.graph[self.root[name]]
         return Buffer("value", root.name, "", root.tensor)
 
-    def _grad(self, name: str) -> Buffer:
-        return replace(self._value(name), role="grad")
+    def grad(self, name: str) -> Buffer:
+        """The memory of the gradient by a node's tensor."""
+        return replace(self.value(name), role="grad")
 
-    def _loss(self, i: int) -> Buffer:
-        name = "loss" if len(self.terms) == 1 else f"loss{i + 1}"
-        return Buffer("loss", name, "", Tensor((1,), batch=False))
-
-    def _outputs(self) -> tuple[Buffer, ...]:
-        return tuple(self._value(name) for name in self.graph.outputs)
-
-    def _target(self) -> tuple[Buffer | None, int | None]:
-        """The labels' buffer, and how many classes they tell apart."""
-        for term in self.terms:
-            if term.target is None:
-                assert isinstance(term.loss, Loss)
-                prediction = self.graph[term.prediction].tensor
-                tensor = term.loss.target(prediction)
-                classes = prediction.channels if tensor.dtype is DType.INT else None
-                return Buffer("target", "target", "", tensor), classes
-        return None, None
-
-    def _place(self) -> tuple[Placed, ...]:
-        """Lay all weights into one flat buffer, those that weight decay may spare last."""
-        owned = [
-            (Buffer("weight", node.name, name, weight.tensor), weight)
-            for node in self.graph
-            for name, weight in self.graph.weights(node).items()
-        ]
-        starts: dict[Buffer, int] = {}
-        start = 0
-        for buffer, weight in sorted(owned, key=lambda item: not item[1].decay):
-            starts[buffer] = start
-            start += weight.tensor.size
-        return tuple(Placed(buffer, weight, starts[buffer]) for buffer, weight in owned)
-
-    # ---- forward ---------------------------------------------------------------
-
-    def _forward(self, when: When) -> Iterator[Call]:
+    def forward(self, when: When) -> Iterator[Call]:
+        """The calls of a forward pass, in training or in evaluation."""
         for node in self.graph:
             if node.inputs and not node.layer.alias:
+                late = _late(node.layer.kernels)
                 for kernel in node.layer.kernels:
-                    if kernel.when in ("always", when) and not self._late(node, kernel):
-                        yield self._call(node, kernel)
+                    if kernel.when in ("always", when) and kernel not in late:
+                        yield self.call(node, kernel, self.made(node, kernel.makes))
 
-    def _late(self, node: Node, kernel: Kernel) -> bool:
-        """Whether a kernel belongs to the backward pass: it reads ``dy``, if only through others."""
-        late = {"dy"}
-        for other in node.layer.kernels:
-            if late & set(other.tensors):
-                late.add(other.makes)
-            if other is kernel:
-                return kernel.makes in late
-        raise AssertionError(f"{kernel.makes} is no kernel of {node.name}")
+    def backward(self, reached: set[str]) -> Iterator[Call]:
+        """The calls of the backward pass, from the last layer to the first."""
+        for node in reversed(self.graph.nodes):
+            if node.name in reached and not node.layer.alias:
+                for kernel in _late(node.layer.kernels):
+                    yield from self.gradients(node, kernel, reached)
 
-    def _call(self, node: Node, kernel: Kernel, which: int = 0, out: Operand | None = None) -> Call:
+    def gradients(self, node: Node, kernel: Kernel, reached: set[str]) -> Iterator[Call]:
+        """The calls of one kernel of the backward pass: a join's ``dx`` for each input."""
+        weights, view = self.graph.weights(node), node.layer.view
+        if kernel.makes in node.layer.aux(*self.graph.tensors(node)):
+            yield self.call(node, kernel, self.made(node, kernel.makes))
+            return
+        by = kernel.makes.removeprefix("d")
+        if by in weights:
+            buffer = Buffer("dweight", node.name, by, weights[by].tensor)
+            yield self.call(node, kernel, Operand(buffer, view(buffer.tensor)))
+            return
+        inputs = dict(zip(node.layer.inputs(), node.inputs, strict=not node.layer.join))
+        for which, name in enumerate(node.inputs if node.layer.join else [inputs.get(by)]):
+            if name in reached:
+                out = Operand(self.grad(name), view(self.graph[name].tensor))
+                yield self.call(node, kernel, out, which)
+
+    def call(self, node: Node, kernel: Kernel, out: Operand, which: int = 0) -> Call:
+        """One kernel of a layer; ``which`` of several inputs a gradient is for."""
         xs = self.graph.tensors(node)
-        view = node.layer.view
-        known = node.layer.numbers(*xs)
-        known |= {"layer": self.number[node.name]} | node.layer.part(which, *xs)
-        baked = {
-            name: known[name]
-            for name in kernel.numbers
-            if name in node.layer.numbers(*xs) and not isinstance(known[name], float)
-        }
-        passed = {
-            name: Symbol(name) if name in RUNTIME else known[name]
-            for name in kernel.numbers
-            if name not in baked
-        }
-        reads: Reads = {name: self._read(node, name) for name in kernel.reads}
+        given = {**RUNTIME, "layer": self.number[node.name], **node.layer.part(which, *xs)}
+        reads: dict[str, Operand | tuple[Operand, ...] | None]
+        reads = {name: self.read(node, name) for name in kernel.reads}
         if kernel.many:
-            reads = {**reads, kernel.many: tuple(self._see(node, n) for n in node.inputs)}
-        if out is None:
-            buffer = self._made(node, kernel.makes)
-            out = Operand(buffer, view(buffer.tensor))
+            reads[kernel.many] = tuple(self.see(node, name) for name in node.inputs)
+        baked, passed = _numbers(kernel, node.layer.numbers(*xs), given)
         return Call(node.name, node.place, node.layer, kernel, out, reads, baked, passed)
 
-    def _see(self, node: Node, name: str) -> Operand:
-        """A node's tensor in the shape of that node, as a kernel of another node sees it."""
-        return Operand(self._value(name), node.layer.view(self.graph[name].tensor))
+    def see(self, node: Node, name: str) -> Operand:
+        """A tensor as the kernels of a node see it."""
+        return Operand(self.value(name), node.layer.view(self.graph[name].tensor))
 
-    def _made(self, node: Node, name: str) -> Buffer:
-        xs = self.graph.tensors(node)
+    def made(self, node: Node, name: str) -> Operand:
+        """What a kernel of the forward pass makes, or shares with others of its layer."""
         if name == "y":
-            return self._value(node.name)
+            return self.see(node, node.name)
+        xs = self.graph.tensors(node)
         if name in (state := node.layer.state(*xs)):
-            return Buffer("state", node.name, name, state[name].tensor)
-        return Buffer("aux", node.name, name, node.layer.aux(*xs)[name])
+            buffer = Buffer("state", node.name, name, state[name].tensor)
+        else:
+            buffer = Buffer("aux", node.name, name, node.layer.aux(*xs)[name])
+        return Operand(buffer, node.layer.view(buffer.tensor))
 
-    def _read(self, node: Node, name: str) -> Operand | None:
+    def read(self, node: Node, name: str) -> Operand | None:
+        """What a kernel of a node reads by a name; None if this layer goes without it."""
         layer, xs = node.layer, self.graph.tensors(node)
         if name in layer.inputs():
-            return self._see(node, node.inputs[layer.inputs().index(name)])
+            return self.see(node, node.inputs[layer.inputs().index(name)])
         if name == "dy":
-            return Operand(self._grad(node.name), layer.view(node.tensor))
+            return Operand(self.grad(node.name), layer.view(node.tensor))
         if name == "y" or name in layer.state(*xs) or name in layer.aux(*xs):
-            buffer = self._made(node, name)
-            return Operand(buffer, layer.view(node.tensor if name == "y" else buffer.tensor))
+            return self.made(node, name)
         weight = layer.weights(*xs).get(name)
         if weight is None:
             return None
         return Operand(Buffer("weight", node.name, name, weight.tensor), layer.view(weight.tensor))
 
-    # ---- losses ----------------------------------------------------------------
 
-    def _losses(self) -> Iterator[Call]:
-        for i, term in enumerate(self.terms):
-            for kernel in term.loss.kernels:
-                if kernel.makes != "dx":
-                    yield self._loss_call(i, term, kernel)
+class _Losses:
+    """The weighted losses over the tensors of a graph, and the calls of their kernels."""
 
-    def _loss_call(self, i: int, term: Term, kernel: Kernel) -> Call:
-        loss = term.loss
-        assert isinstance(loss, Loss)
-        x = self.graph[term.prediction]
-        owner = self._loss(i)
-        numbers = loss.numbers(x.tensor)
-        baked = {
-            name: numbers[name]
-            for name in kernel.numbers
-            if name in numbers and not isinstance(numbers[name], float)
-        }
-        passed = {
-            name: term.weight if name == "scale" else numbers[name]
-            for name in kernel.numbers
-            if name not in baked
-        }
-
-        def operand(name: str) -> Operand:
-            if name == "x":
-                return Operand(self._value(x.name), loss.view(x.tensor))
-            if name == "dx":
-                return Operand(self._grad(x.name), loss.view(x.tensor))
-            if name == "target" and term.target:
-                return Operand(self._value(term.target), loss.view(self.graph[term.target].tensor))
-            if name == "target":
-                tensor = loss.target(x.tensor)
-                return Operand(Buffer("target", "target", "", tensor), loss.view(tensor))
-            if name == "y":
-                return Operand(owner, loss.view(owner.tensor))
-            tensor = loss.aux(x.tensor)[name]
-            return Operand(Buffer("aux", owner.owner, name, tensor), loss.view(tensor))
-
-        reads = {name: operand(name) for name in kernel.reads}
-        return self._adding(
-            Call(owner.owner, x.place, loss, kernel, operand(kernel.makes), reads, baked, passed)
+    def __init__(self, layers: _Layers, terms: tuple[Term, ...]) -> None:
+        self.layers = layers
+        self.terms = terms
+        names = ["loss"] if len(terms) == 1 else [f"loss{i + 1}" for i in range(len(terms))]
+        self.buffers = tuple(
+            Buffer("loss", self.fresh(name), "", Tensor((1,), batch=False)) for name in names
         )
 
-    # ---- backward --------------------------------------------------------------
+    def fresh(self, name: str) -> str:
+        """A name that no layer has."""
+        while name in self.layers.graph:
+            name += "_"
+        return name
 
-    def _adding(self, call: Call) -> Call:
-        """The call, adding to a gradient that an earlier call has begun."""
-        if call.out.buffer.role not in ("grad", "dweight"):
-            return call
-        add = call.out.buffer in self.written
-        self.written.add(call.out.buffer)
-        return replace(call, add=add)
+    def target(self) -> Buffer | None:
+        """The labels' buffer; None if every loss compares tensors of the network."""
+        for term in self.terms:
+            if term.target is None:
+                tensor = term.loss.target(self.layers.graph[term.prediction].tensor)
+                return Buffer("target", self.fresh("target"), "", tensor)
+        return None
 
-    def _backward(self) -> Iterator[Call]:
-        for i, term in enumerate(self.terms):
+    def classes(self) -> int | None:
+        """How many classes the labels may tell apart, where they are classes."""
+        given = [self.layers.graph[t.prediction].tensor for t in self.terms if t.target is None]
+        target = self.target()
+        if target is None or target.tensor.dtype is not DType.INT:
+            return None
+        return min(prediction.channels for prediction in given)
+
+    def forward(self) -> Iterator[Call]:
+        """The calls that measure the losses."""
+        for term, buffer in zip(self.terms, self.buffers, strict=True):
             for kernel in term.loss.kernels:
-                if kernel.makes == "dx" and term.prediction in self.active:
-                    yield self._loss_call(i, term, kernel)
-        for node in reversed(self.graph.nodes):
-            reached = node.name in self.active and self._grad(node.name) in self.written
-            if reached and not node.layer.alias:
-                for kernel in node.layer.kernels:
-                    if self._late(node, kernel):
-                        yield from self._gradients(node, kernel)
+                if kernel.makes != "dx":
+                    yield self.call(term, buffer, kernel)
 
-    def _gradients(self, node: Node, kernel: Kernel) -> Iterator[Call]:
-        weights = self.graph.weights(node)
-        made = kernel.makes.removeprefix("d")
-        inputs = node.layer.inputs()
-        if kernel.makes == f"d{made}" and made in weights:
-            buffer = Buffer("dweight", node.name, made, weights[made].tensor)
-            out = Operand(buffer, node.layer.view(buffer.tensor))
-            yield self._adding(self._call(node, kernel, out=out))
-        elif node.layer.join and kernel.makes == "dx":
-            for which, name in enumerate(node.inputs):
-                yield from self._to_input(node, kernel, which, name)
-        elif kernel.makes == f"d{made}" and made in inputs:
-            yield from self._to_input(node, kernel, 0, node.inputs[inputs.index(made)])
-        elif kernel.makes in node.layer.aux(*self.graph.tensors(node)):
-            yield self._call(node, kernel)
+    def backward(self, reached: set[str]) -> Iterator[Call]:
+        """The calls that make the gradients by the predictions."""
+        for term, buffer in zip(self.terms, self.buffers, strict=True):
+            for kernel in term.loss.kernels:
+                if kernel.makes == "dx" and term.prediction in reached:
+                    yield self.call(term, buffer, kernel)
 
-    def _to_input(self, node: Node, kernel: Kernel, which: int, name: str) -> Iterator[Call]:
-        if name in self.active:
-            out = Operand(self._grad(name), node.layer.view(self.graph[name].tensor))
-            yield self._adding(self._call(node, kernel, which, out))
+    def call(self, term: Term, buffer: Buffer, kernel: Kernel) -> Call:
+        """One kernel of a loss."""
+        x = self.layers.graph[term.prediction]
+        reads: Reads = {name: self.operand(term, buffer, name) for name in kernel.reads}
+        baked, passed = _numbers(kernel, term.loss.numbers(x.tensor), {"scale": term.weight})
+        out = self.operand(term, buffer, kernel.makes)
+        return Call(buffer.owner, x.place, term.loss, kernel, out, reads, baked, passed)
 
-    # ---- update ----------------------------------------------------------------
+    def operand(self, term: Term, buffer: Buffer, name: str) -> Operand:
+        """What a kernel of a loss reads or makes by a name."""
+        graph, view = self.layers.graph, term.loss.view
+        x = graph[term.prediction]
+        if name == "x":
+            return Operand(self.layers.value(x.name), view(x.tensor))
+        if name == "dx":
+            return Operand(self.layers.grad(x.name), view(x.tensor))
+        if name == "y":
+            return Operand(buffer, view(buffer.tensor))
+        if name == "target":
+            return self.compared(term, view)
+        tensor = term.loss.aux(x.tensor)[name]
+        return Operand(Buffer("aux", buffer.owner, name, tensor), view(tensor))
 
-    def _update(self, weights: tuple[Placed, ...]) -> Iterator[Call]:
-        optimizer = self.optimizer
-        assert optimizer is not None
-        size = sum(placed.size for placed in weights)
-        spared = min((p.start for p in weights if not p.weight.decay), default=size)
-        whole = getattr(optimizer, "decay_bn", True)
-        parts = [(0, size)] if whole else [(0, spared), (spared, size)]
-        for part in parts:
-            for kernel in optimizer.kernels if part[0] < part[1] else ():
-                yield self._update_call(optimizer, kernel, size, part, part[0] < spared)
+    def compared(self, term: Term, view: View) -> Operand:
+        """What a loss compares its prediction with: the labels, or a tensor of the network."""
+        if term.target is not None:
+            return Operand(
+                self.layers.value(term.target), view(self.layers.graph[term.target].tensor)
+            )
+        labels = self.target()
+        assert labels is not None
+        return Operand(labels, view(labels.tensor))
 
-    def _update_call(
-        self, optimizer: Optimizer, kernel: Kernel, size: int, part: tuple[int, int], decays: bool
-    ) -> Call:
-        whole = Tensor((size,), batch=False)
 
-        def operand(name: str) -> Operand:
-            role = {"p": "weight", "g": "dweight"}.get(name, "slot")
-            return Operand(Buffer(role, "", name, whole), flat(whole), part)  # type: ignore[arg-type]
+def _update(optimizer: Optimizer, weights: tuple[Placed, ...], reached: set[str]) -> Iterator[Call]:
+    """The calls that change the weights; those that no loss reaches stay as they are."""
+    numbers = {p.name: getattr(optimizer, p.name) for p in optimizer.parameters()}
+    learning = [placed for placed in weights if placed.buffer.owner in reached]
+    stop = sum(placed.size for placed in learning)
+    spared = stop
+    if not numbers.get("decay_bn", True):
+        spared = min((p.start for p in learning if not p.weight.decay), default=stop)
+    whole = Tensor((sum(placed.size for placed in weights),), batch=False)
+    spare = {"weight_decay": 0.0} if "weight_decay" in numbers else {}
+    for part, own in [((0, spared), numbers), ((spared, stop), {**numbers, **spare})]:
+        for kernel in optimizer.kernels if part[0] < part[1] else ():
+            reads: Reads = {name: _all(name, whole, part) for name in kernel.reads}
+            baked, passed = _numbers(kernel, own, {**RUNTIME, "lr": Symbol("lr")})
+            out = _all(kernel.makes, whole, part)
+            yield Call("", "train", optimizer, kernel, out, reads, baked, passed)
 
-        numbers = {p.name: getattr(optimizer, p.name) for p in optimizer.parameters()}
-        if not decays:
-            numbers["weight_decay"] = 0.0
-        baked = {n: numbers[n] for n in kernel.numbers if isinstance(numbers.get(n), bool)}
-        passed = {
-            n: Symbol(n) if n in ("lr", *RUNTIME) else numbers[n]
-            for n in kernel.numbers
-            if n not in baked
-        }
-        reads = {name: operand(name) for name in kernel.reads}
-        return Call("", "train", optimizer, kernel, operand(kernel.makes), reads, baked, passed)
+
+def _all(name: str, whole: Tensor, part: tuple[int, int]) -> Operand:
+    """What an optimizer's kernel reads or makes by a name: a number for each weight."""
+    roles: dict[str, Role] = {"p": "weight", "g": "dweight"}
+    return Operand(Buffer(roles.get(name, "slot"), "", name, whole), flat(whole), part)
+
+
+def _numbers(
+    kernel: Kernel, own: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The numbers of a call, those to be compiled in and those to be passed.
+
+    What the op says itself is compiled in unless it is a float: so no change of a learning rate or
+    of a probability compiles anything. What is given for the one call is passed.
+    """
+    known = {**own, **given}
+    passed = {n: known[n] for n in kernel.numbers if n in given or isinstance(known[n], float)}
+    return {n: known[n] for n in kernel.numbers if n not in passed}, passed
+
+
+@cache
+def _late(kernels: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+    """The kernels of the backward pass: they read ``dy``, if only through others."""
+    late = {"dy"}
+    found: list[Kernel] = []
+    for kernel in kernels:
+        if late & set(kernel.tensors):
+            late.add(kernel.makes)
+            found.append(kernel)
+    return tuple(found)
+
+
+def _accumulate(calls: Iterable[Call]) -> Iterator[Call]:
+    """The calls of a backward pass, adding to gradients that an earlier call has begun."""
+    begun: set[Buffer] = set()
+    for call in calls:
+        buffer = call.out.buffer
+        yield replace(call, add=buffer.role in ("grad", "dweight") and buffer in begun)
+        begun.add(buffer)
 
 
 def _prune(calls: Iterable[Call], wanted: set[Buffer]) -> tuple[Call, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -167,5 +168,10 @@ def _load(file: Path, net: str | None, changes: Sequence[str], recipe: str | Non
 
 
 def _warn(warnings: Sequence[Warning_]) -> None:
-    for warning in warnings:
-        click.echo(str(warning), err=True)
+    """Tell each warning once, however often its line is carried out."""
+    times = Counter((warning.code, warning.message, warning.span) for warning in warnings)
+    first = {(w.code, w.message, w.span): w for w in reversed(warnings)}
+    for key, count in times.items():
+        click.echo(str(first[key]), err=True)
+        if count > 1:
+            click.echo(f"  and {count - 1} more times for the same line", err=True)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import netdsl
-from netdsl.elaborate.overrides import Override, from_python, override
+from netdsl.elaborate.overrides import Override, chosen_train, from_python, moved, override
 from netdsl.elaborate.program import Elaborated, Program
 from netdsl.elaborate.resolve import resolve
-from netdsl.errors import MeaningError, RunError
+from netdsl.errors import MeaningError, NetError, RunError
 from netdsl.ir import Graph
 from netdsl.op import REGISTRY, Registry
 from netdsl.passes import run
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from netdsl.schedule import Schedule
     from netdsl.target import Target
 
+PACKAGES = ("ops", "losses", "optimizers", "schedules", "initializers", "metrics", "datasets")
+
 
 Report = Callable[[int, int, str], None]
 """Told of each kernel before it is compiled: how many are done, of how many, and its name."""
@@ -37,14 +39,8 @@ Report = Callable[[int, int, str], None]
 
 def vocabulary() -> Registry:
     """Every op of the language; importing their packages registers them."""
-    import netdsl.datasets
-    import netdsl.initializers
-    import netdsl.losses
-    import netdsl.metrics
-    import netdsl.ops
-    import netdsl.optimizers
-    import netdsl.schedules  # noqa: F401
-
+    for package in PACKAGES:
+        import_module(f"netdsl.{package}")
     return REGISTRY
 
 
@@ -56,10 +52,10 @@ class Net:
     elaborated: Elaborated
     recipe_name: str | None = None
 
-    @cached_property
+    @property
     def graph(self) -> Graph:
         """The graph after all passes."""
-        return run(self.elaborated.graph)
+        return self.elaborated.graph
 
     @property
     def name(self) -> str:
@@ -136,11 +132,9 @@ class Net:
 
     def setting(self, key: str) -> Span | None:
         """Where the recipe sets a key."""
-        for item in self.file.items:
-            for setting in item.settings if isinstance(item, ast.Train) else ():
-                if setting.key.text == key:
-                    return setting.span
-        return None
+        train = chosen_train(self.file, self.recipe_name)
+        settings = train.settings if train else ()
+        return next((s.span for s in settings if s.key.text == key), None)
 
     def resolved(self) -> str:
         """The file with every key of its recipe filled in, as it is saved beside the weights."""
@@ -178,15 +172,13 @@ def load_source(
     registry = vocabulary()
     file = parse(source)
     changes = [*changes, *(from_python(name, value) for name, value in params.items())]
-    try:
-        if changes:
-            chosen = Program.of(file, registry).choose(net)
-            file = override(file, chosen.name.text, recipe, changes, registry)
-        elaborated = Program.of(file, registry).elaborate(net, recipe)
-    except RecursionError as error:
-        message = "blocks and braces are nested too deep"
-        raise MeaningError("E131", message, source.span(0, 0)) from error
-    return Net(file, elaborated, recipe)
+    program = Program.of(file, registry)
+    if changes:
+        chosen = program.choose(net).name.text
+        file = override(file, chosen, recipe, changes, registry)
+        program = Program.of(file, registry)
+    elaborated = program.elaborate(net, recipe)
+    return Net(file, replace(elaborated, graph=run(elaborated.graph)), recipe)
 
 
 def change(text: str) -> Override:
@@ -197,8 +189,13 @@ def change(text: str) -> Override:
         help = "write --set name=value"
         raise MeaningError("E149", "this sets nothing", source.span(0, len(text)), help)
     # The expression keeps its place in the text: blanks stand for the name before it.
-    expr = parse_expr(replace(source, text=" " * (len(key) + 1) + value))
-    return Override(ast.Name(source.span(0, len(key)), key.strip()), expr)
+    blanked = Source(source.name, " " * (len(key) + 1) + value)
+    try:
+        expr = parse_expr(blanked)
+    except NetError as error:
+        error.span = error.span and source.span(error.span.start, error.span.end)
+        raise
+    return Override(ast.Name(source.span(0, len(key)), key.strip()), moved(expr, source))
 
 
 def choose_device(device: str) -> str:

@@ -74,6 +74,12 @@ class RunError(NetError):
     status = 1
 
 
+class Interrupted(RunError):
+    """The user broke the work off. Exit status 130, as of any program that SIGINT ends."""
+
+    status = 130
+
+
 class Problem(ValueError):
     """What an op says when an argument or an input does not suit it.
 
@@ -120,10 +126,16 @@ def _show(
     lines = [f"{place}{kind}[{code}]: {message}"]
     if span:
         lines.append(span.excerpt())
-    lines += [f"  {frame}" for frame in reversed(frames)]
+    lines += _stack([f"  {frame}" for frame in reversed(frames)])
     if help:
         lines.append(f"  help: {help}")
     return "\n".join(lines)
+
+
+def _stack(calls: list[str], ends: int = 4) -> list[str]:
+    """Block calls, the innermost first; of a deep recursion only both ends."""
+    left = len(calls) - 2 * ends
+    return [*calls[:ends], f"  … {left} more …", *calls[-ends:]] if left > 1 else calls
 
 
 def _short(text: str, limit: int = 80) -> str:

@@ -1,4 +1,4 @@
-"""``import netdsl.importer`` lets Python import ``.net`` files: ``import lenet5`` finds ``lenet5.net``.
+"""After ``import netdsl.importer`` Python imports ``.net`` files: ``import lenet5``.
 
 The module has the file's nets by name (``lenet5.LeNet5``, with ``summary``, ``draw``, ``compile``)
 and, as a compiled file would, ``Model`` for the first of them.
@@ -25,7 +25,7 @@ class NetFinder(MetaPathFinder):
         """The module for a file of that name, or None."""
         name = fullname.rpartition(".")[2]
         for directory in sys.path if path is None else path:
-            file = Path(directory or ".", f"{name}.net")
+            file = Path(directory or Path.cwd(), f"{name}.net")
             if file.is_file():
                 return spec_from_loader(fullname, NetLoader(file), origin=str(file))
         return None

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from netdsl.op import Kernel, Op, Weight
+from netdsl.op import Kernel, Loss, Op, Weight
 from netdsl.tensor import Tensor
 
 Role = Literal["value", "grad", "aux", "weight", "dweight", "state", "slot", "target", "loss"]
@@ -19,7 +19,7 @@ Role = Literal["value", "grad", "aux", "weight", "dweight", "state", "slot", "ta
 
 @dataclass(frozen=True)
 class Buffer:
-    """A tensor in memory. ``owner`` is the node or loss it belongs to, ``name`` tells it apart there."""
+    """A tensor in memory: ``owner`` is the node or loss it belongs to, ``name`` which one of it."""
 
     role: Role
     owner: str
@@ -32,7 +32,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Operand:
-    """A buffer as a kernel sees it: reshaped to ``view`` (-1 is the batch), of elements ``part``."""
+    """A buffer as a kernel sees it: reshaped to ``view`` (-1 is the batch), or its ``part``."""
 
     buffer: Buffer
     view: tuple[int, ...]
@@ -58,9 +58,9 @@ Reads = Mapping[str, Operand | tuple[Operand, ...] | None]
 class Call:
     """One kernel, run over one tensor.
 
-    ``out = kernel(reads, baked, passed)``, or ``out += `` with ``add``. ``baked`` numbers are compiled
-    in, ``passed`` ones are given at each call. ``None`` among the reads is a tensor that the op does
-    not have, such as the bias of a layer without one.
+    ``out = kernel(reads, baked, passed)``, or ``out += `` with ``add``. ``baked`` numbers are
+    compiled in, ``passed`` ones are given at each call. ``None`` among the reads is a tensor that
+    the op does not have, such as the bias of a layer without one.
     """
 
     owner: str
@@ -91,7 +91,7 @@ class Term:
     """
 
     weight: float
-    loss: Op
+    loss: Loss
     prediction: str
     target: str | None = None
 
@@ -116,16 +116,26 @@ class Placed:
 
 
 @dataclass(frozen=True)
+class Output:
+    """What a network gives: its name, the memory that holds it, and its type there."""
+
+    name: str
+    buffer: Buffer
+    tensor: Tensor
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The whole of a network at work.
 
     ``train`` and ``evaluate`` are forward passes, each with the losses last; ``predict`` is the
-    evaluation without losses. ``backward`` fills the gradients of all weights, ``update`` applies them.
+    evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
+    ``update`` applies them. ``classes`` is how many classes the labels may tell apart.
     """
 
     name: str
     inputs: tuple[Buffer, ...]
-    outputs: tuple[Buffer, ...]
+    outputs: tuple[Output, ...]
     target: Buffer | None
     classes: int | None
     weights: tuple[Placed, ...]

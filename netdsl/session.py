@@ -1,16 +1,19 @@
-"""What the commands ``train``, ``evaluate`` and ``predict`` do, from a file or a run to its figures."""
+"""The commands ``train``, ``evaluate`` and ``predict``: from a file or a run to its figures."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
 
 from netdsl.compiler import Net, load
 from netdsl.data import Data, Split
-from netdsl.errors import NetError, RecipeError
+from netdsl.elaborate.overrides import chosen_train
+from netdsl.errors import DataError, Interrupted, NetError, RecipeError
+from netdsl.files import replace
 from netdsl.recipe import Recipe
 from netdsl.runtime.checkpoint import load as read_checkpoint
 from netdsl.runtime.confusion import confusion
@@ -19,7 +22,7 @@ from netdsl.runtime.model import Model
 from netdsl.runtime.pictures import read_samples
 from netdsl.runtime.progress import Progress, figure, progress
 from netdsl.runtime.rundir import Run
-from netdsl.runtime.trainer import Figures, Watch
+from netdsl.runtime.trainer import Figures, Watch, column
 from netdsl.tensor import Tensor
 
 Say = Callable[[str], None]
@@ -44,9 +47,8 @@ def train(net: Net, runs: Path, say: Say) -> Run:
         keeper = _Keeper(model, run, screen, facts)
         try:
             model.fit(data.train.x, data.train.y, _pair(data.val), watch=keeper)
-        except KeyboardInterrupt:
-            say(f"\ninterrupted; the last whole epoch is in {run.path}")
-            raise
+        except KeyboardInterrupt as error:
+            raise keeper.interrupted() from error
     model.load(run.weights)
     report(model, data, say)
     say(f"saved in {run.path}; go on with: netdsl evaluate {run.path}")
@@ -67,7 +69,9 @@ def predict(path: Path, samples: Path, device: str | None, output: Path | None, 
     if isinstance(made, dict):
         raise RecipeError("E310", "predict wants a network with one output")
     if output:
-        np.save(output, made)
+        content = BytesIO()
+        np.save(content, made)
+        replace(output, content.getvalue())
         say(f"wrote {output}: {' x '.join(map(str, made.shape))}")
         return
     for number, row in enumerate(made):
@@ -79,6 +83,9 @@ def open_run(path: Path, device: str | None) -> tuple[Net, Model, list[str]]:
     """The network of a run, its model with the trained weights, and the names of the classes."""
     run = Run.open(path)
     facts = read_checkpoint(run.weights)[1]
+    if missing := {"net", "recipe", "classes"} - facts.keys():
+        message = f"{run.weights} does not say its {', '.join(sorted(missing))}"
+        raise DataError("E406", message, help="it was saved by Model.save: load it in Python")
     net = load(run.network, facts["net"], facts["recipe"] or None)
     model = net.compile(device)
     model.load(run.weights)
@@ -89,10 +96,12 @@ def needs(net: Net) -> Recipe:
     """The recipe of a net; RecipeError E308 if the file has none, E309 if it names no data."""
     if net.recipe is None:
         help = "write: train { data = digits() ... }, a key a line"
-        message = f"{net.file.span.source.name} has no train section"
+        message = f"{net.file.span.source.name} has no train section for {net.name}"
         raise RecipeError("E308", message, None, help)
     if net.recipe.data is None:
-        raise RecipeError("E309", "the train section names no data", None, "write: data = digits()")
+        train = chosen_train(net.file, net.recipe_name)
+        span = train.span if train else None
+        raise RecipeError("E309", "the train section names no data", span, "write: data = digits()")
     return net.recipe
 
 
@@ -108,19 +117,22 @@ def read_data(net: Net, recipe: Recipe) -> Data:
     found = Tensor(tuple(data.train.x.shape[1:]))
     if found.dims != wanted.dims:
         message = f"{recipe.data.name} has samples of {found}, the network takes {wanted}"
-        raise RecipeError("E311", message, net.setting("data"), f"write: input image({found})")
-    made = net.graph[net.graph.outputs[0]].tensor
-    if made.channels < len(data.classes):
-        message = f"{recipe.data.name} has {len(data.classes)} classes, the network tells {made.channels} apart"
-        raise RecipeError("E312", message, net.setting("data"))
+        help = f"write: input {net.graph.inputs[0].name}({found})"
+        raise RecipeError("E311", message, net.setting("data"), help)
+    made = net.graph[net.graph.outputs[0]]
+    classes = len(data.classes)
+    if made.tensor.channels < classes:
+        message = f"{recipe.data.name} has {classes} classes, {made.name} has {made.tensor}"
+        raise RecipeError("E312", message, made.span, f"end the network with: dense({classes})")
     return data
 
 
 def report(model: Model, data: Data, say: Say) -> Figures:
     """Print the figures on the test data, and which class was taken for which."""
     figures = model.evaluate(data.test.x, data.test.y)
-    if len(data.classes) <= MOST_CLASSES:
-        predicted = np.argmax(model.predict(data.test.x), axis=1).reshape(-1)
+    made = model.predict(data.test.x)
+    if isinstance(made, np.ndarray) and made.ndim == 2 and len(data.classes) <= MOST_CLASSES:
+        predicted = np.argmax(made, axis=1)
         matrix = confusion(predicted, data.test.y, len(data.classes))
         say("\n" + confusion_text(matrix, data.classes) + "\n")
     shown = "  ".join(figure(f"test_{name}", value) for name, value in figures.items())
@@ -152,14 +164,21 @@ class _Keeper(Watch):
         if self.better(figures):
             self.model.save(self.run.best, texts)
 
+    def interrupted(self) -> Interrupted:
+        """What to say when the user has had enough."""
+        if not self.run.last.is_file():
+            return Interrupted("E507", "interrupted before the end of the first epoch")
+        help = f"its last whole epoch is saved: netdsl evaluate {self.run.path}"
+        return Interrupted("E507", "interrupted", help=help)
+
     def better(self, figures: Figures) -> bool:
-        """Whether this epoch is the best yet: by the watched data, or simply the last without any."""
+        """Whether this epoch is the best yet by the watched data; without any the last one is."""
         watched = [name for name in figures if name.startswith("val_")]
         if not watched:
             return True
         recipe = self.model.needs_recipe()
         metric = recipe.metrics[0] if recipe.metrics else None
-        value = figures[f"val_{metric.name}"] if metric else -figures["val_loss"]
+        value = figures[f"val_{column(metric)}"] if metric else -figures["val_loss"]
         value = -value if metric and metric.best == "min" else value
         if self.best is not None and value <= self.best:
             return False

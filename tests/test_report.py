@@ -150,7 +150,7 @@ def test_without_the_program(lenet: Graph, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(RunError, match="'dot' is missing") as raised:
         render(lenet, tmp_path / "net.png")
-    assert raised.value.code == "E502"
+    assert raised.value.code == "E508"
     assert "apt-get install graphviz" in str(raised.value)
     assert (tmp_path / "net.dot").read_text() == draw(lenet).source
     assert os.listdir(tmp_path) == ["net.dot"]

@@ -1,31 +1,31 @@
 import math
+import warnings
 
 import numpy as np
 from numba import cuda
 
 THREADS = 128
-
-
-def device(function):
-    """A function that kernels call."""
-    return cuda.jit(device=True, fastmath=False)(function)
+# Small networks make small grids, which is no news to anybody.
+warnings.filterwarnings("ignore", "Grid size")
+device = cuda.jit(device=True)
 
 
 class Kernel:
     """A kernel with a thread for each element of its first argument."""
 
     def __init__(self, function, types):
-        self.types = types
         self.function = function
-        self.launcher = cuda.jit(function)
+        self.types = f"void({', '.join(types)})"
+        self.launcher = None
 
     def __call__(self, out, *arguments):
-        blocks = (out.size + THREADS - 1) // THREADS
-        self.launcher[blocks, THREADS](out, *arguments)
+        threads = min(THREADS, out.size)
+        blocks = (out.size + threads - 1) // threads
+        self.launcher[blocks, threads](out, *arguments)
 
 
 def kernel(*types, parallel=True):
-    """A CUDA kernel of arrays and numbers."""
+    """A CUDA kernel of arrays and numbers, for exactly these types."""
 
     def compiled(function):
         return Kernel(function, types)
@@ -33,8 +33,10 @@ def kernel(*types, parallel=True):
     return compiled
 
 
-def compile_kernel(launcher):
-    """Nothing to do: kernels compile when they are first launched."""
+def compile_kernel(compiled):
+    """Compile, or read from the cache; other types are an error from then on."""
+    if compiled.launcher is None:
+        compiled.launcher = cuda.jit(compiled.types, cache=True)(compiled.function)
 
 
 def empty(shape, dtype):

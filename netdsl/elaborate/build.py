@@ -2,111 +2,127 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import MISSING
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from netdsl.arguments import Word, accept, spell
-from netdsl.elaborate.values import Argument, Given, Scope, unknown
-from netdsl.errors import MeaningError, Problem, nearest
+from netdsl.arguments import Word, accept
+from netdsl.elaborate.scope import Argument, Given, Group, Scope, brief
+from netdsl.elaborate.strangers import argument_help, op_help
+from netdsl.elaborate.values import FUNCTIONS, evaluate
+from netdsl.errors import MeaningError, Problem
 from netdsl.op import Op, Parameter, Registry
 from netdsl.source import Span
+from netdsl.syntax import ast
 
-Built = TypeVar("Built", bound=Op)
+Made = TypeVar("Made", bound=Op)
+Bound = dict[str, Argument]
 
 
-def build(
-    op: type[Built],
-    args: Iterable[Argument],
-    span: Span,
-    scope: Scope,
-    registry: Registry,
-    called: str | None = None,
-) -> Built:
-    """An op from the arguments of a call; ``called`` is its name in messages."""
-    called = called or op.name
-    given = bind(called, op.parameters(), tuple(args), span, scope, op.synonyms)
+def build(op: type[Made], args: Group, span: Span, scope: Scope, registry: Registry) -> Made:
+    """An op from the arguments of a call."""
+    bound = bind(op.name, op.parameters(), (args,), span, scope, op.synonyms)
+    return make(op, bound, span, scope, registry)
+
+
+def make(op: type[Made], bound: Bound, span: Span, scope: Scope, registry: Registry) -> Made:
+    """An op from arguments that are bound to its parameters."""
     values: dict[str, Any] = {}
     for parameter in op.parameters():
-        argument = given.get(parameter.name)
-        if argument is not None:
-            values[parameter.name] = _convert(called, parameter, argument, scope, registry)
+        if argument := bound.get(parameter.name):
+            values[parameter.name] = argument_value(op.name, parameter, argument, scope, registry)
     try:
         return op(**values)
     except Problem as problem:
-        place = given[problem.argument].span if problem.argument in given else span
-        message = problem.message
-        raise scope.error("E115", message, place, problem.help) from problem
+        place = bound[problem.argument].span if problem.argument in bound else span
+        raise scope.error("E115", problem.message, place, problem.help) from problem
 
 
 def bind(
     called: str,
     parameters: Iterable[Parameter],
-    args: tuple[Argument, ...],
+    groups: Iterable[Group],
     span: Span,
     scope: Scope,
-    synonyms: dict[str, str] | None = None,
-) -> dict[str, Argument]:
-    """Which argument goes to which parameter. Later ones win: defaults come first."""
+    synonyms: Mapping[str, str] | None = None,
+    advice: str | None = None,
+) -> Bound:
+    """Which argument goes to which parameter; later groups win over earlier ones: defaults.
+
+    ``advice`` is the way out if one is missing.
+    """
+    parameters = tuple(parameters)
     names = [parameter.name for parameter in parameters]
-    given: dict[str, Argument] = {}
-    place = 0
-    for argument in args:
-        if argument.name is None:
-            if place >= len(names):
-                raise _too_many(called, names, argument, scope)
-            given[names[place]] = argument
-            place += 1
-        elif argument.name.text not in names:
-            raise _no_such(called, names, argument, scope, synonyms or {})
-        elif argument.name.text in names[:place]:
-            message = f"{called} got {argument.name.text} twice"
-            raise scope.error("E113", message, argument.span)
-        else:
-            given[argument.name.text] = argument
-    missing = [p.name for p in parameters if p.required and p.name not in given]
+    bound: Bound = {}
+    for args in groups:
+        bound |= _bind_call(called, names, args, scope, synonyms or {})
+    missing = [p.name for p in parameters if p.required and p.name not in bound]
     if missing:
         signature = ", ".join(names[: names.index(missing[-1]) + 1])
         message = f"{called} needs {' and '.join(missing)}"
-        raise scope.error("E111", message, span, f"write {called}({signature})")
-    return given
+        help = advice or f"write {called}({signature})"
+        raise scope.error("E111", message, span, help)
+    return bound
 
 
-def _too_many(called: str, names: list[str], argument: Argument, scope: Scope) -> MeaningError:
-    takes = ", ".join(names) if names else "nothing"
-    message = f"{called} has too many arguments: it takes {takes}"
-    return scope.error("E112", message, argument.span)
+def _bind_call(
+    called: str, names: list[str], args: Group, scope: Scope, synonyms: Mapping[str, str]
+) -> Bound:
+    """The arguments of one call by name. The parser saw to it that positional ones come first."""
+    bound: Bound = {}
+    for place, argument in enumerate(args):
+        if argument.name is None:
+            if place >= len(names):
+                takes = ", ".join(names) if names else "nothing"
+                message = f"{called} has too many arguments: it takes {takes}"
+                raise scope.error("E112", message, argument.span)
+            bound[names[place]] = argument
+            continue
+        name = argument.name.text
+        if name not in names:
+            raise no_such(called, names, argument.name, scope, synonyms)
+        if name in bound:
+            help = f"{name} is {bound[name].span.text} already"
+            message = f"{called} got {name} twice"
+            raise scope.error("E113", message, argument.name.span, help)
+        bound[name] = argument
+    return bound
 
 
-def _no_such(
-    called: str, names: list[str], argument: Argument, scope: Scope, synonyms: dict[str, str]
+def no_such(
+    called: str, names: list[str], name: ast.Name, scope: Scope, synonyms: Mapping[str, str]
 ) -> MeaningError:
-    assert argument.name is not None
-    wrong = argument.name.text
-    known = synonyms.get(wrong)
-    help = f"did you mean '{known}'?" if known else nearest(wrong, names)
-    if help is None:
-        help = f"it has {', '.join(names)}" if names else "it has no parameters"
-    return scope.error("E110", f"{called} has no parameter '{wrong}'", argument.name.span, help)
+    """The error for an argument that the called one does not have."""
+    help = argument_help(name.text, names, synonyms)
+    what = "key" if called == "train" else "parameter"
+    return scope.error("E110", f"{called} has no {what} '{name.text}'", name.span, help)
 
 
-def _convert(
+def argument_value(
     called: str, parameter: Parameter, argument: Argument, scope: Scope, registry: Registry
 ) -> Any:
-    """The argument as the parameter wants it."""
+    """The argument as the parameter wants it; MeaningError E114 if it does not suit."""
+    value, span = argument.value, argument.span
     try:
-        return convert(parameter.kind, argument.value, argument.span, scope, registry)
+        return convert(parameter.kind, value, span, scope, registry)
     except Problem as problem:
-        span = argument.span
-        value = argument.value
         if isinstance(value, Word) and not takes_words(parameter.kind):
-            raise unknown(value.name, span, scope) from problem
-        help = problem.help
-        if isinstance(value, float) and "whole number" in problem.message:
-            help = "a division leaves a rest; // rounds down"
-        raise scope.error(
-            "E114", f"{parameter.name} of {called} {problem.message}", span, help
-        ) from problem
+            raise scope.unknown(value.name, span) from problem
+        message = f"{parameter.name} of {called} {problem.message}"
+        help = problem.help or _help(value, span)
+        raise scope.error("E114", message, span, help) from problem
+
+
+def _help(value: Any, span: Span) -> str | None:
+    if isinstance(value, float) and "/" in span.text:
+        return "the division leaves a rest; // rounds down"
+    if isinstance(value, Word) and value.name == "valid":
+        return "that is no padding: leave it out"
+    if isinstance(value, Given):
+        return f"the functions are {', '.join(FUNCTIONS)}"
+    return None
 
 
 def takes_words(kind: Any) -> bool:
@@ -126,26 +142,54 @@ def convert(kind: Any, value: Any, span: Span, scope: Scope, registry: Registry)
         inner = [option for option in get_args(kind) if option is not NoneType]
         if len(inner) == 1:
             return convert(inner[0], value, span, scope, registry)
-    if get_origin(kind) is tuple and isinstance(value, (list, tuple)):
+    if get_origin(kind) is tuple:
+        if not isinstance(value, (list, tuple)):
+            raise Problem(f"wants a list, not {brief(value)}", help=f"write [{brief(value)}]")
         return tuple(convert(get_args(kind)[0], item, span, scope, registry) for item in value)
     if not _is_op(kind):
         return accept(kind, value)
-    if isinstance(value, kind):
-        return value
     if isinstance(value, Word):
         value = Given(value.name, (), span)
     if not isinstance(value, Given):
-        raise Problem(f"wants {article(kind.kind)}, not {spell(value)}")
-    known = registry[kind.kind]
-    if value.name not in known:
-        help = nearest(value.name, known) or f"there are {', '.join(sorted(known))}"
-        message = f"no {kind.kind} is called '{value.name}'"
-        raise scope.error("E116", message, value.span, help)
-    return build(known[value.name], value.args, value.span, scope, registry)
+        help = f"there are {', '.join(sorted(registry[kind.kind]))}"
+        raise Problem(f"wants {_article(kind.kind)}, not {brief(value)}", help)
+    return build(named(kind.kind, value, scope, registry), value.args, value.span, scope, registry)
 
 
-def article(noun: str) -> str:
-    """``an optimizer``."""
+def named(kind: str, given: Given, scope: Scope, registry: Registry) -> type[Op]:
+    """The op of a kind that a call names; MeaningError E116 if there is none."""
+    known = registry[kind]
+    if given.name not in known:
+        at = re.search(rf"\b{given.name}\b", given.span.text)
+        start = given.span.start + (at.start() if at else 0)
+        span = given.span.source.span(start, start + len(given.name))
+        help = op_help(given.name, known) or f"there are {', '.join(sorted(known))}"
+        raise scope.error("E116", f"no {kind} is called '{given.name}'", span, help)
+    return known[given.name]
+
+
+def parameters(
+    called: str,
+    params: tuple[ast.Param, ...],
+    groups: Iterable[Group],
+    span: Span,
+    inner: Scope,
+    outer: Scope,
+    advice: str | None = None,
+) -> None:
+    """Give the parameters of a block or a net their values, defaults last, in ``inner``."""
+    formal = [Parameter(p.name.text, Any, MISSING if p.default is None else None) for p in params]
+    bound = bind(called, formal, groups, span, outer, advice=advice)
+    for param in params:
+        name = param.name.text
+        if name in bound:
+            inner.names[name] = bound[name].value
+        else:
+            assert param.default is not None
+            inner.names[name] = evaluate(param.default, inner)
+
+
+def _article(noun: str) -> str:
     return f"an {noun}" if noun[0] in "aeiou" else f"a {noun}"
 
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import MISSING
 from typing import Any
 
-from netdsl.arguments import Count, Rate, Word, spell
-from netdsl.elaborate.build import bind, convert
-from netdsl.elaborate.network import Connection, Names, Network
-from netdsl.elaborate.values import Argument, BodyValue, Scope, TensorValue, arguments
-from netdsl.errors import Problem, ShapeError
-from netdsl.op import Parameter
-from netdsl.source import Span
+from netdsl.arguments import Count, Rate, Word
+from netdsl.elaborate.build import Bound, argument_value, bind
+from netdsl.elaborate.network import Connection, Network
+from netdsl.elaborate.nodes import Names, Place
+from netdsl.elaborate.scope import BodyValue, Scope, TensorValue, brief
+from netdsl.elaborate.values import arguments
+from netdsl.errors import ShapeError, nearest
+from netdsl.op import Layer, Parameter
 from netdsl.syntax import ast
 from netdsl.tensor import Tensor
 
 POLICIES = ("identity", "project", "pad")
+SHORTCUT = Parameter("shortcut", Any, Word("identity"))
+DROP = Parameter("drop", Rate, 0.0)
+STEPS = Parameter("n", Count, MISSING)
 
 
 def residual(
@@ -27,70 +32,59 @@ def residual(
     they differ (option B of the paper); ``pad`` is the identity, subsampled, with zero channels
     (option A); a body in braces is itself the shortcut. ``drop`` is stochastic depth.
     """
-    formal = [Parameter("shortcut", Any, Word("identity")), Parameter("drop", Rate, 0.0)]
-    given = _bind("residual", formal, wrap, scope)
-    inner = Names(f"{names.fresh('residual')}.")
-    made = network.body(wrap.body, current, scope, inner) or current
-    shortcut = _shortcut(
-        network, given.get("shortcut"), current, made, wrap.name.span, scope, inner
-    )
-    if "drop" in given and (rate := _value(given["drop"], Rate, "residual", scope, network)):
-        layer = network.layers["drop_path"](rate)
-        made = network.add(layer, (made,), wrap.name.span, scope, inner.fresh("drop_path"))
-    add = network.layers["add"]()
-    return network.add(add, (made, shortcut), wrap.name.span, scope, inner.fresh("add"))
+    bound = _bind(wrap, (SHORTCUT, DROP), scope)
+    at = Place(wrap.name.span, scope, names.inner("residual"))
+    made = network.inside(wrap.body, current, scope, at.names)
+    shortcut = _shortcut(network, bound, current, made, at)
+    if made.tensor != shortcut.tensor:
+        message = f"residual body gives {made.tensor}, shortcut gives {shortcut.tensor}"
+        raise ShapeError("E204", message, at.span, _help(bound), scope.frames)
+    if "drop" in bound:
+        rate = argument_value("residual", DROP, bound["drop"], scope, network.registry)
+        made = network.nodes.add(_layer(network, "drop_path", rate), (made,), at) if rate else made
+    return network.nodes.add(_layer(network, "add"), (made, shortcut), at)
 
 
 def _shortcut(
-    network: Network,
-    policy: Argument | None,
-    current: TensorValue,
-    made: TensorValue,
-    span: Span,
-    scope: Scope,
-    names: Names,
+    network: Network, bound: Bound, current: TensorValue, made: TensorValue, at: Place
 ) -> TensorValue:
     """What is added to the body's output."""
-    value = policy.value if policy else Word("identity")
-    if isinstance(value, BodyValue):
-        inner = Names(f"{names.path}shortcut.")
-        made_too = network.body(value.body, current, value.scope, inner) or current
-        return _equal(made, made_too, span, scope, "make them equal")
-    place = policy.span if policy else span
-    if str(value) not in POLICIES:
-        message = f"shortcut must be {', '.join(POLICIES)} or a body in braces, not {spell(value)}"
-        raise scope.error("E114", message, place)
-    if str(value) == "identity" or made.tensor == current.tensor:
-        help = (
+    policy = bound["shortcut"].value if "shortcut" in bound else SHORTCUT.default
+    if isinstance(policy, BodyValue):
+        return network.inside(policy.body, current, policy.scope, at.names.inner("shortcut"))
+    if not isinstance(policy, Word) or policy.name not in POLICIES:
+        message = f"shortcut of residual must be one of {', '.join(POLICIES)}, or a body in braces"
+        help = nearest(str(policy), POLICIES)
+        place = bound["shortcut"].span
+        raise at.scope.error("E114", f"{message}, not {brief(policy)}", place, help)
+    if policy.name == "identity" or made.tensor == current.tensor:
+        return current
+    channels, stride = made.tensor.channels, _stride(made.tensor, current.tensor, at)
+    if policy.name == "pad":
+        return network.nodes.add(_layer(network, "zero_channels", channels, stride), (current,), at)
+    conv = _layer(network, "conv", channels, 1, stride=stride, bias=False)
+    shortcut = network.nodes.add(conv, (current,), at.called("project"))
+    return network.nodes.add(_layer(network, "bn"), (shortcut,), at.called("project_bn"))
+
+
+def _help(bound: Bound) -> str:
+    """The way out where body and shortcut differ."""
+    policy = str(bound["shortcut"].value) if "shortcut" in bound else "identity"
+    if policy == "identity":
+        return (
             "use residual(shortcut=project) for a 1x1 projection, or make the body keep the shape"
         )
-        return _equal(made, current, span, scope, help)
-    stride = _stride(made.tensor, current.tensor, span, scope)
-    if str(value) == "pad":
-        layer = network.layers["zero_channels"](made.tensor.channels, stride)
-        shortcut = network.add(layer, (current,), span, scope, names.fresh("zero_channels"))
-        return _equal(made, shortcut, span, scope, "use residual(shortcut=project)")
-    conv = network.layers["conv"](made.tensor.channels, 1, stride=stride, bias=False)
-    shortcut = network.add(conv, (current,), span, scope, f"{names.path}project")
-    normal = network.layers["bn"]()
-    shortcut = network.add(normal, (shortcut,), span, scope, f"{names.path}project_bn")
-    return _equal(made, shortcut, span, scope, "give the shortcut as a body in braces")
+    if policy == "pad":
+        return "pad adds channels and takes every other position: use residual(shortcut=project)"
+    return "make the body and the shortcut end with the same channels and sizes"
 
 
-def _equal(
-    made: TensorValue, shortcut: TensorValue, span: Span, scope: Scope, help: str
-) -> TensorValue:
-    if made.tensor != shortcut.tensor:
-        message = f"residual body gives {made.tensor}, shortcut gives {shortcut.tensor}"
-        raise ShapeError("E204", message, span, help, scope.frames)
-    return shortcut
-
-
-def _stride(made: Tensor, entering: Tensor, span: Span, scope: Scope) -> tuple[int, ...]:
+def _stride(made: Tensor, entering: Tensor, at: Place) -> tuple[int, ...]:
     """The stride by which a shortcut must subsample to meet the body."""
     if len(made.dims) != len(entering.dims) or not made.spatial:
-        message = f"residual body gives {made}, {entering} enters: no projection joins them"
-        raise ShapeError("E204", message, span, "give the shortcut in braces", scope.frames)
+        message = f"residual body gives {made}, {entering} enters: no convolution joins them"
+        help = "give the shortcut in braces: residual(shortcut={ dense(10) }) { ... }"
+        raise ShapeError("E204", message, at.span, help, at.scope.frames)
     return tuple(-(-a // b) for a, b in zip(entering.spatial, made.spatial, strict=True))
 
 
@@ -101,32 +95,24 @@ def dense_block(
 
     The same as ``concat [id, { body }] * n``.
     """
-    given = _bind("dense_block", [Parameter("n", Count, None)], wrap, scope)
-    if "n" not in given:
-        raise scope.error("E111", "dense_block needs n", wrap.name.span, "write dense_block(n)")
-    steps = _value(given["n"], Count, "dense_block", scope, network)
-    inner = Names(f"{names.fresh('dense_block')}.")
+    bound = _bind(wrap, (STEPS,), scope)
+    steps = argument_value("dense_block", STEPS, bound["n"], scope, network.registry)
+    at = Place(wrap.name.span, scope, names.inner("dense_block"))
     for _ in range(steps):
-        made = network.body(wrap.body, current, scope, inner) or current
-        join = network.layers["concat"]()
-        name = inner.fresh("concat")
-        current = network.add(join, (current, made), wrap.name.span, scope, name)
+        scope.spend(at.span)
+        made = network.inside(wrap.body, current, scope, at.names)
+        current = network.nodes.add(_layer(network, "concat"), (current, made), at)
     return current
 
 
-def _bind(
-    called: str, formal: list[Parameter], wrap: ast.Wrap, scope: Scope
-) -> dict[str, Argument]:
-    args = (*scope.default(called), *arguments(wrap.args, scope))
-    return bind(called, formal, args, wrap.name.span, scope)
+def _layer(network: Network, name: str, *args: Any, **named: Any) -> Layer:
+    op: Any = network.layers[name]
+    return op(*args, **named)
 
 
-def _value(argument: Argument, kind: Any, called: str, scope: Scope, network: Network) -> Any:
-    try:
-        return convert(kind, argument.value, argument.span, scope, network.registry)
-    except Problem as problem:
-        message = f"an argument of {called} {problem.message}"
-        raise scope.error("E114", message, argument.span, problem.help) from problem
+def _bind(wrap: ast.Wrap, formal: tuple[Parameter, ...], scope: Scope) -> Bound:
+    args = arguments(wrap.args, scope)
+    return bind(wrap.name.text, formal, (args,), wrap.name.span, scope)
 
 
 CONNECTIONS: Mapping[str, Connection] = {"residual": residual, "dense_block": dense_block}

@@ -3,55 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import MISSING, dataclass, field
-from typing import Any
+from dataclasses import replace
 
-from netdsl.arguments import Word, spell
-from netdsl.elaborate.build import bind, build
-from netdsl.elaborate.values import (
-    Argument,
+from netdsl.arguments import Word
+from netdsl.elaborate.build import bind, make, no_such, parameters
+from netdsl.elaborate.nodes import Names, Nodes, Place
+from netdsl.elaborate.scope import (
+    MOST_STEPS,
     BodyValue,
+    Given,
+    Group,
     Scope,
     TensorValue,
-    arguments,
-    evaluate,
-    tensor,
-    truth,
+    brief,
+    known,
 )
-from netdsl.errors import Frame, NetError, Problem, ShapeError, Warning_, nearest
-from netdsl.ir import Node
-from netdsl.op import Layer, Parameter, Registry
+from netdsl.elaborate.strangers import layer_help
+from netdsl.elaborate.values import arguments, evaluate, tensor, truth
+from netdsl.errors import Frame, NetError, nearest
+from netdsl.op import Layer, Registry
 from netdsl.source import Span
 from netdsl.syntax import ast
 
-MOST_NODES = 100_000
-MOST_STEPS = 1_000_000
-DEEPEST = 48
-LARGEST = 2**31 - 1
+DEEPEST = 64
+"""How deep blocks and braces may nest when they are carried out."""
 
-
-Connection = Callable[["Network", ast.Wrap, TensorValue, Scope, "Names"], TensorValue]
+Connection = Callable[["Network", ast.Wrap, TensorValue, Scope, Names], TensorValue]
 """A step with a body of its own, such as ``residual { }``."""
 
 
-@dataclass
-class Names:
-    """Fresh names within a block call: ``conv1``, ``conv2``."""
-
-    path: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
-
-    def fresh(self, stem: str) -> str:
-        """The next name for a layer or a block."""
-        self.counts[stem] = self.counts.get(stem, 0) + 1
-        return f"{self.path}{stem}{self.counts[stem]}"
-
-
 class Network:
-    """A network in the making: its nodes so far, and the rules by which steps add to them.
-
-    ``connections`` are the steps with a body of their own (``residual``).
-    """
+    """A network in the making: the rules by which statements and steps add to its nodes."""
 
     def __init__(
         self,
@@ -63,46 +45,9 @@ class Network:
         self.connections = connections
         self.registry = registry
         self.layers: dict[str, type[Layer]] = registry["layer"]  # type: ignore[assignment]
-        self.nodes: dict[str, Node] = {}
-        self.warnings: list[Warning_] = []
-        self.outputs: tuple[str, ...] = ()
-        self.steps = 0
-
-    # ---- nodes -----------------------------------------------------------------
-
-    def add(
-        self, layer: Layer, inputs: tuple[TensorValue, ...], span: Span, scope: Scope, name: str
-    ) -> TensorValue:
-        """Put a layer into the graph and return what it makes."""
-        xs = tuple(value.tensor for value in inputs)
-        try:
-            made = layer.shape(*xs)
-            weights = layer.weights(*xs)
-            notes = layer.warnings(*xs)
-        except Problem as problem:
-            raise ShapeError("E201", problem.message, span, problem.help, scope.frames) from problem
-        for what, size in [
-            ("output", made.size),
-            *((w, v.tensor.size) for w, v in weights.items()),
-        ]:
-            if size > LARGEST:
-                message = f"the {what} of {layer.name} would have {size:,} elements"
-                help = f"at most {LARGEST:,} are possible"
-                raise ShapeError("E202", message, span, help, scope.frames)
-        if len(self.nodes) >= MOST_NODES:
-            message = f"the network has more than {MOST_NODES:,} layers"
-            raise ShapeError("E203", message, span, "repeat less often", scope.frames)
-        self.warnings += [Warning_("W201", note, span, None, scope.frames) for note in notes]
-        node = Node(name, layer, tuple(v.node for v in inputs), made, span, scope.frames)
-        self.nodes[name] = node
-        return TensorValue(name, made)
-
-    def name(self, layer: str, label: ast.Name | None, names: Names) -> str:
-        """The name of a new node: what the user calls its tensor, or the layer and a number."""
-        if label and names.path + label.text not in self.nodes:
-            return names.path + label.text
-        name = names.fresh(layer)
-        return self.name(layer, None, names) if name in self.nodes else name
+        self.nodes = Nodes()
+        self.outputs: dict[str, Span] = {}
+        self.depth = 0
 
     # ---- statements ------------------------------------------------------------
 
@@ -110,10 +55,24 @@ class Network:
         self, body: ast.Body, current: TensorValue | None, scope: Scope, names: Names
     ) -> TensorValue | None:
         """Carry out the statements of a body in series."""
+        if self.depth >= DEEPEST:
+            message = f"blocks and braces go more than {DEEPEST} deep"
+            place = scope.frames[-1].call if scope.frames else body.span
+            raise scope.error("E131", message, place, "does the recursion end?")
+        self.depth += 1
         scope = scope.inner()
         for statement in body.statements:
             current = self.statement(statement, current, scope, names)
+        self.depth -= 1
         return current
+
+    def inside(
+        self, body: ast.Body, current: TensorValue, scope: Scope, names: Names
+    ) -> TensorValue:
+        """The same where something enters, and so something comes out."""
+        made = self.body(body, current, scope, names)
+        assert made is not None
+        return made
 
     def statement(
         self, statement: ast.Statement, current: TensorValue | None, scope: Scope, names: Names
@@ -131,8 +90,7 @@ class Network:
             case ast.Output():
                 self.output(statement, scope, names)
             case ast.Shared() | ast.Side():
-                word = statement.span.text.split()[0]
-                raise scope.error("E190", f"'{word}' is not supported yet", statement.span)
+                raise scope.later(statement)
         return current
 
     def input(self, statement: ast.Input, scope: Scope, names: Names) -> TensorValue:
@@ -140,13 +98,11 @@ class Network:
         if names.path:
             message = "an input stands in a net, not in a block"
             raise scope.error("E120", message, statement.span, "a block gets what enters it")
-        args = arguments(statement.args, scope)
-        layer = build(self.layers["input"], args, statement.span, scope, self.registry)
-        if statement.name.text in self.nodes:
-            message = f"two inputs are called '{statement.name.text}'"
-            raise scope.error("E121", message, statement.name.span)
-        value = self.add(layer, (), statement.span, scope, statement.name.text)
-        self.label(statement.name, value, scope)
+        self.check_label(statement.name, scope)
+        args = (arguments(statement.args, scope),)
+        place = Place(statement.span, scope, names, statement.name)
+        value = self.layer("input", args, (), place)
+        scope.labels[statement.name.text] = (value, statement.name.span)
         return value
 
     def output(self, statement: ast.Output, scope: Scope, names: Names) -> None:
@@ -154,36 +110,46 @@ class Network:
         if names.path:
             message = "an output stands in a net, not in a block"
             raise scope.error("E120", message, statement.span, "a block gives its last tensor")
-        self.outputs += tuple(tensor(n.text, n.span, scope).node for n in statement.names)
+        for name in statement.names:
+            node = tensor(name.text, name.span, scope).node
+            if node in self.outputs:
+                message = f"'{name.text}' already is an output (line {self.outputs[node].line})"
+                raise scope.error("E128", message, name.span)
+            self.outputs[node] = name.span
 
     def default(self, name: ast.Name, args: tuple[ast.Arg, ...], scope: Scope) -> None:
         """``default conv(pad=same)``: from here to the end of the braces."""
-        values = arguments(args, scope)
-        op = self.layers.get(name.text)
-        known = [p.name for p in op.parameters()] if op else None
+        synonyms: dict[str, str] = {}
         if name.text in self.blocks:
-            known = [p.name.text for p in self.blocks[name.text].params]
-        if known is None:
-            raise self.no_layer(name, scope)
-        for argument in values:
+            names = [param.name.text for param in self.blocks[name.text].params]
+        elif name.text in self.layers:
+            names = [parameter.name for parameter in self.layers[name.text].parameters()]
+            synonyms = self.layers[name.text].synonyms
+        elif name.text in self.connections:
+            message = f"{name.text} takes no defaults"
+            raise scope.error("E122", message, name.span, "write its arguments where it stands")
+        else:
+            raise no_layer(name, scope, self)
+        given = arguments(args, scope)
+        for argument in given:
             if argument.name is None:
-                message = "a default names its parameters"
-                raise scope.error("E122", message, argument.span, f"write {known[0]}=...")
-            if argument.name.text not in known:
-                message = f"{name.text} has no parameter '{argument.name.text}'"
-                help = (op.synonyms.get(argument.name.text) if op else None) or None
-                help = f"did you mean '{help}'?" if help else nearest(argument.name.text, known)
-                raise scope.error("E110", message, argument.name.span, help)
-        earlier = scope.defaults.get(name.text, ())
-        scope.defaults[name.text] = (*earlier, *values)
+                help = f"write {names[0]}={argument.span.text}" if names else None
+                raise scope.error("E122", "a default names its parameters", argument.span, help)
+            if argument.name.text not in names:
+                raise no_such(name.text, names, argument.name, scope, synonyms)
+        scope.defaults[name.text] = (*scope.defaults.get(name.text, ()), given)
 
     def label(self, name: ast.Name, value: TensorValue, scope: Scope) -> None:
         """``as x``: the same ``as`` may name a tensor again (in a repeat), another may not."""
+        self.check_label(name, scope)
+        scope.labels[name.text] = (value, name.span)
+
+    def check_label(self, name: ast.Name, scope: Scope) -> None:
+        """MeaningError E123 if another tensor has that name."""
         earlier = scope.labels.get(name.text)
         if earlier and earlier[1] != name.span:
             message = f"a tensor is already called '{name.text}' (line {earlier[1].line})"
-            raise scope.error("E123", message, name.span)
-        scope.labels[name.text] = (value, name.span)
+            raise scope.error("E123", message, name.span, "choose another name")
 
     # ---- steps -----------------------------------------------------------------
 
@@ -202,26 +168,22 @@ class Network:
         count = 1 if step.count is None else self.count(step.count, scope)
         label = step.label if step.count is None else None
         for _ in range(count):
-            self.steps += 1
-            if self.steps > MOST_STEPS:
-                message = f"the network takes more than {MOST_STEPS:,} steps to write out"
-                raise scope.error("E124", message, step.span, "repeat less often")
+            scope.spend(step.span)
             current = self.atom(step.atom, current, scope, names, label)
         if step.label:
-            if current is None:
-                raise self.nothing_enters(step.span, scope)
-            self.label(step.label, current, scope)
+            self.label(step.label, self.entering(current, step.span, scope), scope)
         return current
 
     def count(self, expr: ast.Expr, scope: Scope) -> int:
         """How often a step is repeated."""
-        value = evaluate(expr, scope)
+        value = known(evaluate(expr, scope), expr.span, scope)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            message = f"a repeat wants a whole number from 0 on, not {spell(value)}"
-            raise scope.error("E125", message, expr.span)
+            message = f"a repeat wants a whole number from 0 on, not {brief(value)}"
+            help = "the division leaves a rest; // rounds down" if "/" in expr.span.text else None
+            raise scope.error("E125", message, expr.span, help)
         if value > MOST_STEPS:
-            message = f"a repeat of {value:,}; at most {MOST_STEPS:,} are possible"
-            raise scope.error("E124", message, expr.span)
+            message = f"a repeat of {value:,}; at most {MOST_STEPS:,} steps are possible"
+            raise scope.error("E124", message, expr.span, "repeat less often")
         return value
 
     def atom(
@@ -235,15 +197,14 @@ class Network:
         """One step, once."""
         match atom:
             case ast.Call():
-                return self.call(
-                    atom, self.entering(current, atom.span, scope), scope, names, label
-                )
+                entering = self.entering(current, atom.span, scope)
+                return self.call(atom, entering, scope, names, label)
             case ast.Merge():
-                return self.merge(
-                    atom, self.entering(current, atom.span, scope), scope, names, label
-                )
+                entering = self.entering(current, atom.name.span, scope)
+                return self.merge(atom, entering, scope, names, label)
             case ast.Wrap():
-                return self.wrap(atom, self.entering(current, atom.span, scope), scope, names)
+                entering = self.entering(current, atom.name.span, scope)
+                return self.wrap(atom, entering, scope, names)
             case ast.Ref(name=name):
                 return tensor(name, atom.span, scope)
             case ast.Body():
@@ -258,31 +219,28 @@ class Network:
         self, loop: ast.For, current: TensorValue | None, scope: Scope, names: Names
     ) -> TensorValue | None:
         """``for a, b in list { }``."""
-        values = evaluate(loop.values, scope)
+        values = known(evaluate(loop.values, scope), loop.values.span, scope)
         if not isinstance(values, (list, tuple)):
-            message = f"for goes through a list, not {spell(values)}"
+            message = f"for goes through a list, not {brief(values)}"
             raise scope.error("E126", message, loop.values.span, "write [64, 128] or 1..n")
         for value in values:
             items = (value,) if len(loop.names) == 1 else value
             if not isinstance(items, (list, tuple)) or len(items) != len(loop.names):
-                message = f"{len(loop.names)} names for {spell(value)}"
-                raise scope.error("E126", message, loop.values.span)
+                message = f"{len(loop.names)} names for {brief(value)}"
+                help = "every item needs as many values: [(64, 1), (128, 2)]"
+                raise scope.error("E126", message, loop.values.span, help)
+            scope.spend(loop.values.span)
             inner = scope.inner()
             inner.names |= {name.text: item for name, item in zip(loop.names, items, strict=True)}
-            self.steps += 1
             current = self.body(loop.body, current, inner, names)
         return current
 
     def entering(self, current: TensorValue | None, span: Span, scope: Scope) -> TensorValue:
         """What enters a step; an error if nothing does."""
         if current is None:
-            raise self.nothing_enters(span, scope)
+            help = "begin the net with: input image(1x28x28)"
+            raise scope.error("E127", "nothing enters this step", span, help)
         return current
-
-    def nothing_enters(self, span: Span, scope: Scope) -> NetError:
-        """The error for a step that stands before any input."""
-        help = "begin the net with: input image(1x28x28)"
-        return scope.error("E127", "nothing enters this step", span, help)
 
     def call(
         self,
@@ -292,51 +250,55 @@ class Network:
         names: Names,
         label: ast.Name | None,
     ) -> TensorValue | None:
-        """A layer, a block, or a body that was given as an argument."""
-        known, value = scope.find(call.name.text)
-        if known and isinstance(value, BodyValue):
+        """A layer, a block, or what a parameter of that name holds: either of them, or a body."""
+        _, value = scope.find(call.name.text)
+        if isinstance(value, BodyValue):
+            if call.args:
+                message = f"{call.name.text} is a body, and takes no arguments"
+                raise scope.error("E112", message, call.span)
             inner = value.scope.inner()
             inner.frames = scope.frames
             return self.body(value.body, current, inner, names)
-        target = value.name if known and isinstance(value, Word) else call.name.text
+        target = value.name if isinstance(value, (Word, Given)) else call.name.text
+        held: tuple[Group, ...] = (value.args,) if isinstance(value, Given) else ()
+        args = (*scope.default(target), *held, arguments(call.args, scope))
         if target in self.blocks:
-            return self.block(self.blocks[target], call, current, scope, names)
+            return self.block(self.blocks[target], call, args, current, scope, names)
         layer = self.layers.get(target)
         if layer is None:
-            raise self.no_layer(call.name, scope)
-        args = (*scope.default(target), *arguments(call.args, scope))
-        op = build(layer, args, call.span, scope, self.registry)
-        return self.add(op, (current,), call.span, scope, self.name(target, label, names))
+            raise no_layer(call.name, scope, self)
+        if layer.join:
+            branches = ", ".join(arg.value.span.text.strip("[]") for arg in call.args)
+            help = f"write {target} [ {branches or 'a, b'} ]"
+            raise scope.error("E132", f"{target} joins branches", call.span, help)
+        return self.layer(target, args, (current,), Place(call.span, scope, names, label))
 
-    def no_layer(self, name: ast.Name, scope: Scope) -> NetError:
-        """The error for a name that is neither a layer nor a block."""
-        known = {known.lower(): known for known in (*self.layers, *self.blocks)}
-        stranger = name.text.lower().removesuffix("2d").removesuffix("1d").removesuffix("3d")
-        near = known.get(stranger) or _STRANGERS.get(stranger)
-        help = f"did you mean '{near}'?" if near else nearest(name.text, known.values())
-        return scope.error("E130", f"no layer or block is called '{name.text}'", name.span, help)
+    def layer(
+        self, name: str, args: tuple[Group, ...], inputs: tuple[TensorValue, ...], at: Place
+    ) -> TensorValue:
+        """Add a layer: groups of arguments, the later ones winning, over what enters."""
+        op = self.layers[name]
+        bound = bind(name, op.parameters(), args, at.span, at.scope, op.synonyms)
+        made = make(op, bound, at.span, at.scope, self.registry)
+        return self.nodes.add(made, inputs, replace(at, bound=bound))
 
     def block(
         self,
         block: ast.Block,
         call: ast.Call,
+        args: tuple[Group, ...],
         current: TensorValue,
         scope: Scope,
         names: Names,
-    ) -> TensorValue | None:
+    ) -> TensorValue:
         """A block: its body, with its parameters in scope and names of its own."""
-        if len(scope.frames) >= DEEPEST:
-            message = f"blocks call blocks more than {DEEPEST} deep"
-            raise scope.error("E131", message, call.span, "does the recursion end?")
-        root = list(scope.chain())[-1]
-        inner = Scope(root, entering=current, frames=scope.frames)
-        args = (*scope.default(block.name.text), *arguments(call.args, scope))
-        parameters(block.name.text, block.params, args, call.span, inner, scope)
-        shown = ", ".join(f"{name}={spell(value)}" for name, value in inner.names.items())
-        what = f"block {block.name.text}({shown})" if block.params else f"block {block.name.text}"
-        inner.frames = (*scope.frames, Frame(what, call.span))
-        path = f"{names.fresh(block.name.text)}."
-        return self.body(block.body, current, inner, Names(path))
+        name = block.name.text
+        inner = scope.called(current)
+        parameters(name, block.params, args, call.span, inner, scope)
+        shown = ", ".join(f"{key}={brief(value)}" for key, value in inner.names.items())
+        frame = Frame(f"block {name}({shown})" if shown else f"block {name}", call.span)
+        inner.frames = (*scope.frames, frame)
+        return self.inside(block.body, current, inner, names.inner(name))
 
     def merge(
         self,
@@ -347,54 +309,42 @@ class Network:
         label: ast.Name | None,
     ) -> TensorValue:
         """``concat [ a, b ]``: every branch gets the same, a join takes them all."""
-        layer = self.layers.get(merge.name.text)
-        if layer is None:
-            raise self.no_layer(merge.name, scope)
-        if not layer.join:
-            joins = ", ".join(sorted(name for name, op in self.layers.items() if op.join))
-            message = f"{merge.name.text} takes one input and cannot join branches"
-            raise scope.error("E132", message, merge.name.span, f"joins are {joins}")
-        branches = [self.pipe(b, current, scope.inner(), names) or current for b in merge.branches]
-        args = (*scope.default(merge.name.text), *arguments(merge.args, scope))
-        op = build(layer, args, merge.span, scope, self.registry)
-        name = self.name(merge.name.text, label, names)
-        return self.add(op, tuple(branches), merge.name.span, scope, name)
+        name, span = merge.name.text, merge.name.span
+        layer = self.layers.get(name)
+        if layer is None and name not in self.blocks:
+            raise no_layer(merge.name, scope, self)
+        if layer is None or not layer.join:
+            joins = ", ".join(sorted(known for known, op in self.layers.items() if op.join))
+            message = f"{name} takes one input and cannot join branches"
+            raise scope.error("E132", message, span, f"joins are {joins}")
+        branches = [
+            self.entering(self.pipe(branch, current, scope.inner(), names), span, scope)
+            for branch in merge.branches
+        ]
+        args = (*scope.default(name), arguments(merge.args, scope))
+        return self.layer(name, args, tuple(branches), Place(span, scope, names, label))
 
     def wrap(self, wrap: ast.Wrap, current: TensorValue, scope: Scope, names: Names) -> TensorValue:
         """``residual { }`` and its like."""
         connection = self.connections.get(wrap.name.text)
         if connection is None:
             known = self.connections
-            help = nearest(wrap.name.text, known) or f"there are {', '.join(known)}"
+            help = nearest(wrap.name.text, known) or f"these do: {', '.join(known)}"
             message = f"'{wrap.name.text}' does not take a body in braces"
             raise scope.error("E133", message, wrap.name.span, help)
         return connection(self, wrap, current, scope, names)
 
 
-_STRANGERS = {
-    "linear": "dense", "fullyconnected": "dense", "fc": "dense", "maxpooling": "maxpool",
-    "avgpooling": "avgpool", "averagepooling": "avgpool", "batchnormalization": "bn",
-    "batchnorm": "bn", "convolution": "conv", "globalaveragepooling": "global_avgpool",
-    "adaptiveavgpool": "global_avgpool", "concatenate": "concat", "identity": "id",
-    "leakyrelu": "leaky_relu", "add": "add", "multiply": "mul", "reshape": "flatten",
-}  # fmt: skip
-
-
-def parameters(
-    called: str,
-    params: tuple[ast.Param, ...],
-    args: tuple[Argument, ...],
-    span: Span,
-    inner: Scope,
-    outer: Scope,
-) -> None:
-    """Give the parameters of a block or a net their values, defaults last, in ``inner``."""
-    formal = [Parameter(p.name.text, Any, MISSING if p.default is None else None) for p in params]
-    given = bind(called, formal, args, span, outer)
-    for param in params:
-        name = param.name.text
-        if name in given:
-            inner.names[name] = given[name].value
-        else:
-            assert param.default is not None
-            inner.names[name] = evaluate(param.default, inner)
+def no_layer(name: ast.Name, scope: Scope, network: Network) -> NetError:
+    """The error for a name that is neither a layer nor a block."""
+    text = name.text
+    if text in network.connections:
+        help = f"write {text} {{ ... }}"
+        return scope.error("E133", f"{text} takes a body in braces", name.span, help)
+    help = layer_help(text, (*network.layers, *network.blocks))
+    found, value = scope.find(text)
+    if text in scope.labels or isinstance(value, TensorValue):
+        help = f"write @{text} for the tensor of that name"
+    elif found:
+        help = f"here it is {brief(value)}"
+    return scope.error("E130", f"no layer or block is called '{text}'", name.span, help)

@@ -1,4 +1,4 @@
-"""Changes to a file before it is compiled: ``--set layers=[3, 8, 36, 3]``, ``--set train.epochs=3``.
+"""Changes to a file before it is compiled: ``--set layers=[3, 8]``, ``--set train.epochs=3``.
 
 They are made on the tree, so that the resolved file that is saved beside the weights has them.
 """
@@ -6,12 +6,17 @@ They are made on the tree, so that the resolved file that is saved beside the we
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
+from typing import Any, get_args
 
 from netdsl.errors import MeaningError, nearest
+from netdsl.op import Op, Registry
+from netdsl.recipe import Recipe
 from netdsl.source import Source, Span
 from netdsl.syntax import ast
+
+LARGEST = 10**17
+"""The largest number that is taken from Python: the parser reads it back."""
 
 
 @dataclass(frozen=True)
@@ -22,58 +27,73 @@ class Override:
     value: ast.Expr
 
 
-def override(file: ast.File, net: str, recipe: str | None, changes: Iterable[Override]) -> ast.File:
-    """The file with changes to a net's parameters or, where the key begins with ``train.``, a recipe's."""
+def override(
+    file: ast.File, net: str, recipe: str | None, changes: Iterable[Override], registry: Registry
+) -> ast.File:
+    """The file with changes to a net's parameters or, after ``train.``, to a recipe's keys."""
     for change in changes:
         head, _, rest = change.key.text.partition(".")
         if head == "train" and rest:
-            file = _train(file, recipe, replace(change, key=ast.Name(change.key.span, rest)))
+            change = replace(change, key=ast.Name(change.key.span, rest))
+            file = _train(file, recipe, change, registry)
         else:
             file = _net(file, net, change)
     return file
 
 
+def from_python(name: str, value: Any) -> Override:
+    """A keyword argument of `netdsl.load` as an override; MeaningError E147 if it cannot be one."""
+    source = Source("the arguments of load", f"{name} = {value!r}")
+    span = source.span(len(name) + 3, len(source.text))
+    return Override(ast.Name(source.span(0, len(name)), name), literal(value, span))
+
+
 def literal(value: Any, span: Span) -> ast.Expr:
-    """A Python value as an expression; TypeError if the language cannot write it."""
+    """A Python value as an expression; MeaningError E147 if the language cannot write it."""
     if isinstance(value, list):
         return ast.ListExpr(span, tuple(literal(item, span) for item in value))
     if isinstance(value, tuple):
         return ast.TupleExpr(span, tuple(literal(item, span) for item in value))
-    if isinstance(value, str) and value.isidentifier() and value.isascii():
+    if isinstance(value, str) and value.isascii() and value.isidentifier():
         return ast.Var(span, value)
-    if value is None or isinstance(value, (bool, int, float, str)):
+    number = isinstance(value, (int, float)) and -LARGEST <= value <= LARGEST
+    text = isinstance(value, str) and value.isprintable() and '"' not in value
+    if value is None or number or text:
         return ast.Literal(span, value)
-    raise TypeError(f"the language has no value such as {value!r}")
+    help = "give a finite number, a text without quotes and line ends, a list or a tuple"
+    raise MeaningError("E147", "the language cannot write this value", span, help)
 
 
-def from_python(name: str, value: Any) -> Override:
-    """A keyword argument of `netdsl.load` as an override."""
-    source = Source("the arguments of load", f"{name} = {value!r}")
-    span = source.span(0, len(source.text))
-    try:
-        expr = literal(value, span)
-    except TypeError as error:
-        help = "give a number, a text, a list or a tuple"
-        raise MeaningError("E147", str(error), span, help) from error
-    return Override(ast.Name(source.span(0, len(name)), name), expr)
+def moved(tree: Any, source: Source) -> Any:
+    """A tree with its places in another source: the same offsets."""
+    if isinstance(tree, tuple):
+        return tuple(moved(item, source) for item in tree)
+    if isinstance(tree, Span):
+        return source.span(tree.start, tree.end)
+    if not isinstance(tree, ast.Tree):
+        return tree
+    parts = {field.name: moved(getattr(tree, field.name), source) for field in fields(tree)}
+    return replace(tree, **parts)
+
+
+# ---- the parameters of a net -----------------------------------------------------
 
 
 def _net(file: ast.File, net: str, change: Override) -> ast.File:
     """Give a parameter of a net another default, or another argument to an alias."""
+    key = change.key.text
+    base, names = _signature(file, net)
+    if key not in names:
+        help = nearest(key, names) or (f"it has {', '.join(names)}" if names else "it has none")
+        raise MeaningError("E110", f"net {base} has no parameter '{key}'", change.key.span, help)
 
     def changed(item: ast.Item) -> ast.Item:
         if isinstance(item, ast.Alias) and item.name.text == net:
-            kept = tuple(a for a in item.args if not a.name or a.name.text != change.key.text)
-            return replace(item, args=(*kept, ast.Arg(change.value.span, change.key, change.value)))
+            return replace(item, args=_with(item.args, names, change.key, change.value))
         if isinstance(item, ast.Net) and item.name.text == net:
-            names = [param.name.text for param in item.params]
-            if change.key.text not in names:
-                message = f"net {net} has no parameter '{change.key.text}'"
-                help = nearest(change.key.text, names) or _there_are(names)
-                raise MeaningError("E110", message, change.key.span, help)
             params = (
-                replace(p, default=change.value) if p.name.text == change.key.text else p
-                for p in item.params
+                replace(param, default=change.value) if param.name.text == key else param
+                for param in item.params
             )
             return replace(item, params=tuple(params))
         return item
@@ -81,46 +101,85 @@ def _net(file: ast.File, net: str, change: Override) -> ast.File:
     return _each(file, changed)
 
 
-def _there_are(names: list[str]) -> str:
-    return f"there are {', '.join(names)}" if names else "it has no parameters"
+def _signature(file: ast.File, net: str) -> tuple[str, list[str]]:
+    """The net behind a net or an alias, and the names of its parameters."""
+    nets = {i.name.text: i for i in file.items if isinstance(i, (ast.Net, ast.Alias))}
+    for _ in nets:
+        item = nets.get(net)
+        if isinstance(item, ast.Net):
+            return net, [param.name.text for param in item.params]
+        net = item.base.text if item else net
+    return net, []  # a circle, or a net that is not there: elaborating says so
 
 
-def _train(file: ast.File, recipe: str | None, change: Override) -> ast.File:
+def _with(
+    args: tuple[ast.Arg, ...], names: list[str], key: ast.Name, value: ast.Expr
+) -> tuple[ast.Arg, ...]:
+    """Arguments with one of them changed or added; all get their names."""
+    named = (
+        arg
+        if arg.name or place >= len(names)
+        else replace(arg, name=ast.Name(arg.span, names[place]))
+        for place, arg in enumerate(args)
+    )
+    kept = tuple(arg for arg in named if not arg.name or arg.name.text != key.text)
+    return (*kept, ast.Arg(value.span, key, value))
+
+
+# ---- the keys of a recipe --------------------------------------------------------
+
+
+def _train(file: ast.File, recipe: str | None, change: Override, registry: Registry) -> ast.File:
     """Change or add a setting of a recipe; ``optimizer.lr`` changes an argument of its call."""
-    recipes = [item for item in file.items if isinstance(item, ast.Train)]
-    named = [item for item in recipes if (item.name.text if item.name else None) == recipe]
-    chosen = named or (recipes if len(recipes) == 1 else [])
-    if not chosen:
-        raise MeaningError("E148", "the file has no train section to change", change.key.span)
-
-    def changed(item: ast.Item) -> ast.Item:
-        return _set(item, change) if item is chosen[0] and isinstance(item, ast.Train) else item
-
-    return _each(file, changed)
+    chosen = chosen_train(file, recipe)
+    if chosen is None:
+        help = "write one: train { data = digits() ... }, a key a line"
+        raise MeaningError("E148", "the file has no train section", change.key.span, help)
+    changed = _set(chosen, change, registry)
+    return _each(file, lambda item: changed if item is chosen else item)
 
 
-def _set(train: ast.Train, change: Override) -> ast.Train:
+def chosen_train(file: ast.File, recipe: str | None) -> ast.Train | None:
+    """The recipe of that name; the unnamed one, or the only one, if none is asked for."""
+    trains = {i.name.text if i.name else None: i for i in file.items if isinstance(i, ast.Train)}
+    only = next(iter(trains.values())) if len(trains) == 1 and recipe is None else None
+    return trains.get(recipe, only)
+
+
+def _set(train: ast.Train, change: Override, registry: Registry) -> ast.Train:
     head, _, rest = change.key.text.partition(".")
     key = ast.Name(change.key.span, head)
-    settings = list(train.settings)
-    place = next((i for i, s in enumerate(settings) if s.key.text == head), None)
-    if not rest:
-        setting = ast.Setting(change.value.span, key, change.value)
-        if place is None:
-            settings.append(setting)
-        else:
-            settings[place] = setting
-        return replace(train, settings=tuple(settings))
-    old = settings[place].value if place is not None else None
-    if place is None or not isinstance(old, (ast.Fn, ast.Var)):
+    old = next((s.value for s in train.settings if s.key.text == head), None)
+    value = _argument(head, rest, old, change, registry) if rest else change.value
+    setting = ast.Setting(change.value.span, key, value)
+    settings = [setting if s.key.text == head else s for s in train.settings]
+    return replace(train, settings=tuple(settings if old else [*settings, setting]))
+
+
+def _argument(
+    head: str, rest: str, old: ast.Expr | None, change: Override, registry: Registry
+) -> ast.Expr:
+    """A call with one argument changed: ``sgd(lr=0.1)`` becomes ``sgd(lr=0.01)``."""
+    if not isinstance(old, (ast.Fn, ast.Var)):
         message = f"train has no {head} with arguments to change"
         raise MeaningError("E148", message, change.key.span, f"set train.{head} as a whole")
     name = old.name if isinstance(old, ast.Fn) else ast.Name(old.span, old.name)
     args = old.args if isinstance(old, ast.Fn) else ()
-    kept = tuple(a for a in args if not a.name or a.name.text != rest)
-    arg = ast.Arg(change.value.span, ast.Name(change.key.span, rest), change.value)
-    settings[place] = replace(settings[place], value=ast.Fn(old.span, name, (*kept, arg)))
-    return replace(train, settings=tuple(settings))
+    names = [parameter.name for parameter in _parameters(head, name.text, registry)]
+    key = ast.Name(change.key.span, rest)
+    return ast.Fn(old.span, name, _with(args, names, key, change.value))
+
+
+def _parameters(head: str, name: str, registry: Registry) -> Iterable[Any]:
+    """The parameters of the op that a key of a recipe names."""
+    kinds = {p.name: p.kind for p in Recipe.parameters()}
+    kind = next((k for k in (kinds.get(head), *get_args(kinds.get(head))) if _is_op(k)), None)
+    op = registry[kind.kind].get(name) if kind else None
+    return op.parameters() if op else ()
+
+
+def _is_op(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Op)
 
 
 def _each(file: ast.File, changed: Callable[[ast.Item], ast.Item]) -> ast.File:

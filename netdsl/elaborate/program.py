@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from netdsl.elaborate.build import parameters
 from netdsl.elaborate.connections import CONNECTIONS
-from netdsl.elaborate.network import Names, Network, parameters
+from netdsl.elaborate.network import Network
+from netdsl.elaborate.nodes import Names
+from netdsl.elaborate.overrides import chosen_train
 from netdsl.elaborate.recipes import Training, training
-from netdsl.elaborate.values import Argument, Scope, arguments, evaluate
+from netdsl.elaborate.scope import Group, Scope
+from netdsl.elaborate.values import arguments, evaluate
 from netdsl.errors import MeaningError, nearest
 from netdsl.ir import Graph
 from netdsl.op import Registry
@@ -28,16 +32,17 @@ class Program:
 
     @classmethod
     def of(cls, file: ast.File, registry: Registry) -> Program:
-        """Sort the declarations of a file; MeaningError for two of a name, and for what must wait."""
+        """Sort the declarations; MeaningError for two of a name, and for what must wait."""
         blocks: dict[str, ast.Block] = {}
         nets: dict[str, ast.Net | ast.Alias] = {}
         recipes: dict[str | None, ast.Train] = {}
         for item in file.items:
             match item:
                 case ast.Block():
-                    if item.name.text in registry["layer"]:
-                        message = f"'{item.name.text}' is a layer; call the block something else"
-                        raise MeaningError("E140", message, item.name.span)
+                    if item.name.text in (*registry["layer"], *CONNECTIONS):
+                        message = f"'{item.name.text}' is a layer already"
+                        help = "call the block something else"
+                        raise MeaningError("E140", message, item.name.span, help)
                     _declare(blocks, item.name.text, item, item.name.span)
                 case ast.Net() | ast.Alias():
                     _declare(nets, item.name.text, item, item.name.span)
@@ -45,8 +50,9 @@ class Program:
                     name = item.name.text if item.name else None
                     _declare(recipes, name, item, item.name.span if item.name else item.span)
                 case ast.Import() | ast.Sweep():
-                    word = item.span.text.split()[0]
-                    raise MeaningError("E190", f"'{word}' is not supported yet", item.span)
+                    raise Scope().later(item)
+                case ast.Let() | ast.Default():
+                    pass  # carried out in their order, by globals
         return cls(file, registry, blocks, nets, recipes)
 
     def choose(self, name: str | None) -> ast.Net | ast.Alias:
@@ -62,83 +68,83 @@ class Program:
             raise MeaningError("E142", message, None, help)
         return self.nets[name]
 
-    def elaborate(
-        self,
-        name: str | None = None,
-        recipe: str | None = None,
-    ) -> Elaborated:
+    def elaborate(self, name: str | None = None, recipe: str | None = None) -> Elaborated:
         """One net as a graph, with the recipe that trains it."""
         chosen = self.choose(name)
-        scope = self.globals()
-        net, args = self.resolve(chosen, scope)
-        inner = Scope(scope)
-        parameters(net.name.text, net.params, args, chosen.name.span, inner, scope)
         network = Network(self.blocks, CONNECTIONS, self.registry)
+        scope = self.globals(network)
+        net, args = self.resolve(chosen, scope)
+        inner = scope.called()
+        open_ = next((param.name.text for param in net.params if param.default is None), "")
+        advice = f"give it a default, net {net.name.text}({open_}=10), or a value: --set {open_}=10"
+        parameters(net.name.text, net.params, args, chosen.name.span, inner, scope, advice)
         last = network.body(net.body, None, inner, Names())
         if last is None:
-            message = f"net {net.name.text} is empty"
-            raise MeaningError(
-                "E143", message, net.name.span, "begin it with: input image(1x28x28)"
-            )
-        outputs = network.outputs or (last.node,)
-        nodes = tuple(network.nodes.values())
-        graph = Graph(chosen.name.text, nodes, outputs, warnings=tuple(network.warnings))
-        labels = {label: value for label, (value, _) in inner.labels.items()}
-        train = self.train(recipe)
-        trained = training(train, labels, graph, scope, self.registry) if train else None
+            help = "begin it with: input image(1x28x28)"
+            raise MeaningError("E143", f"net {net.name.text} is empty", net.name.span, help)
+        outputs = tuple(network.outputs) or (last.node,)
+        nodes = tuple(network.nodes.made.values())
+        graph = Graph(chosen.name.text, nodes, outputs, warnings=tuple(network.nodes.warnings))
+        trained = self.training(recipe, graph, inner)
         if trained:
             read = (name for term in trained.terms for name in (term.prediction, term.target))
             graph = replace(graph, heads=tuple(dict.fromkeys(filter(None, read))))
-        return Elaborated(graph.verify(), dict(inner.names), trained)
+        return Elaborated(graph.verify(), trained)
 
-    def globals(self) -> Scope:
+    def globals(self, network: Network) -> Scope:
         """The scope of the file: its ``let`` and ``default`` statements."""
         scope = Scope()
-        defaults = Network(self.blocks, CONNECTIONS, self.registry)
         for item in self.file.items:
             if isinstance(item, ast.Let):
                 scope.names[item.name.text] = evaluate(item.value, scope)
             elif isinstance(item, ast.Default):
-                defaults.default(item.name, item.args, scope)
+                network.default(item.name, item.args, scope)
         return scope
 
     def resolve(
         self, chosen: ast.Net | ast.Alias, scope: Scope
-    ) -> tuple[ast.Net, tuple[Argument, ...]]:
+    ) -> tuple[ast.Net, tuple[Group, ...]]:
         """The net behind an alias, and the arguments that aliases give it, the outermost last."""
-        args: tuple[Argument, ...] = ()
+        groups: tuple[Group, ...] = ()
         seen: list[str] = []
         while isinstance(chosen, ast.Alias):
             if chosen.name.text in seen:
-                raise MeaningError("E144", "a net that is itself", chosen.span)
+                help = "an alias stands for a net: net B = A(classes=100)"
+                message = f"net {chosen.name.text} stands for itself"
+                raise MeaningError("E144", message, chosen.base.span, help)
             seen.append(chosen.name.text)
-            args = (*arguments(chosen.args, scope), *args)
+            groups = (arguments(chosen.args, scope), *groups)
             base = self.nets.get(chosen.base.text)
             if base is None:
-                help = nearest(chosen.base.text, self.nets)
+                help = nearest(chosen.base.text, self.nets) or f"there are {', '.join(self.nets)}"
                 message = f"no net is called '{chosen.base.text}'"
                 raise MeaningError("E142", message, chosen.base.span, help)
             chosen = base
-        return chosen, args
+        return chosen, groups
+
+    def training(self, recipe: str | None, graph: Graph, inner: Scope) -> Training | None:
+        """How a graph is trained, if the file says so."""
+        train = self.train(recipe)
+        if train is None:
+            return None
+        scope = inner.called()
+        scope.labels = {name: (value, train.span) for name, (value, _) in inner.labels.items()}
+        return training(train, graph, scope, self.registry)
 
     def train(self, recipe: str | None) -> ast.Train | None:
         """The recipe of that name; the unnamed one, or the only one, if none is asked for."""
-        if recipe is None:
-            only = next(iter(self.recipes.values())) if len(self.recipes) == 1 else None
-            return self.recipes.get(None, only)
-        if recipe not in self.recipes:
+        if recipe is not None and recipe not in self.recipes:
             named = [name for name in self.recipes if name]
             help = nearest(recipe, named) or f"there are {', '.join(named) or 'none with a name'}"
             raise MeaningError("E145", f"no recipe is called '{recipe}'", None, help)
-        return self.recipes[recipe]
+        return chosen_train(self.file, recipe)
 
 
 @dataclass(frozen=True)
 class Elaborated:
-    """A net that has been carried out: its graph, the values of its parameters, its training."""
+    """A net that has been carried out: its graph, and how it is trained."""
 
     graph: Graph
-    parameters: dict[str, Any]
     training: Training | None
 
 
@@ -146,7 +152,8 @@ def _declare(known: dict[Any, Any], name: str | None, item: ast.Item, span: Span
     if name in known:
         line = known[name].span.line
         message = f"'{name}' is declared twice (line {line})" if name else "two train sections"
-        raise MeaningError("E146", message, span, None if name else "name one: train paper { }")
+        help = "give one of them another name" if name else "name one: train paper { ... }"
+        raise MeaningError("E146", message, span, help)
     known[name] = item
 
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
-from netdsl.arguments import spell
-from netdsl.elaborate.build import build
-from netdsl.elaborate.values import Argument, Given, Scope, TensorValue, evaluate
-from netdsl.errors import MeaningError, Problem, RecipeError, nearest
+from netdsl.arguments import Word
+from netdsl.elaborate.build import build, make, named, no_such
+from netdsl.elaborate.scope import Argument, Given, Scope, TensorValue, brief, known
+from netdsl.elaborate.values import evaluate
+from netdsl.errors import Problem, RecipeError
 from netdsl.ir import Graph
 from netdsl.op import Loss, Registry
 from netdsl.recipe import Recipe
 from netdsl.schedule import Term
+from netdsl.source import Span
 from netdsl.syntax import ast
+from netdsl.tensor import DType, Tensor
 
 
 @dataclass(frozen=True)
@@ -23,44 +27,39 @@ class Training:
     terms: tuple[Term, ...]
 
 
-def training(
-    train: ast.Train,
-    labels: dict[str, TensorValue],
-    graph: Graph,
-    scope: Scope,
-    registry: Registry,
-) -> Training:
-    """The recipe that a ``train`` section describes, for one network."""
-    inner = Scope(scope)
-    inner.labels = {name: (value, train.span) for name, value in labels.items()}
-    args: list[Argument] = []
+def training(train: ast.Train, graph: Graph, scope: Scope, registry: Registry) -> Training:
+    """The recipe that a ``train`` section describes; ``scope`` has the labels of the network."""
+    bound: dict[str, Argument] = {}
     losses: ast.Expr | None = None
     for setting in train.settings:
-        _check(setting, [arg.name.text for arg in args if arg.name])
+        _check_key(setting.key, scope)
         if setting.key.text == "loss":
             losses = setting.value
         else:
-            value = evaluate(setting.value, inner)
-            args.append(Argument(setting.key, value, setting.value.span))
-    recipe = build(Recipe, args, train.span, inner, registry, called="train")
+            value = evaluate(setting.value, scope)
+            bound[setting.key.text] = Argument(setting.key, value, setting.value.span)
+    word = train.span.source.span(train.span.start, train.span.start + len("train"))
     if losses is None:
         help = "write: loss = cross_entropy(@logits)"
-        raise RecipeError("E301", "the train section has no loss", train.span, help)
-    return Training(recipe, tuple(_Losses(graph, inner, registry).terms(losses, 1.0)))
+        raise RecipeError("E301", "the train section has no loss", word, help)
+    if "optimizer" not in bound:
+        help = "write: optimizer = sgd(lr=0.05, momentum=0.9)"
+        raise RecipeError("E303", "the train section has no optimizer", word, help)
+    recipe = make(Recipe, bound, word, scope, registry)
+    return Training(recipe, tuple(_Losses(graph, scope, registry).terms(losses, 1.0)))
 
 
-def _check(setting: ast.Setting, earlier: list[str]) -> None:
-    key = setting.key.text
-    if key in Recipe.LATER:
-        raise MeaningError("E190", f"'{key}' is not supported yet", setting.key.span)
-    known = ["loss", *(parameter.name for parameter in Recipe.parameters())]
-    if key not in known:
-        synonym = Recipe.synonyms.get(key)
-        help = f"did you mean '{synonym}'?" if synonym else nearest(key, known)
-        help = help or f"there are {', '.join(known)}"
-        raise MeaningError("E110", f"train has no key '{key}'", setting.key.span, help)
-    if key in earlier:
-        raise MeaningError("E113", f"train got {key} twice", setting.key.span)
+def _check_key(key: ast.Name, scope: Scope) -> None:
+    """A key is one that a recipe has; the parser saw to it that none comes twice."""
+    if key.text in Recipe.LATER:
+        raise scope.error("E190", f"'{key.text}' is not supported yet", key.span)
+    names = ["loss", *(parameter.name for parameter in Recipe.parameters())]
+    head, _, rest = key.text.partition(".")
+    if rest and head in names:
+        help = f"write it where {head} is given: {head} = name({rest}=...)"
+        raise scope.error("E110", f"train has no key '{key.text}'", key.span, help)
+    if key.text not in names:
+        raise no_such("train", names, key, scope, Recipe.synonyms)
 
 
 class _Losses:
@@ -70,79 +69,106 @@ class _Losses:
         self.graph = graph
         self.scope = scope
         self.registry = registry
+        self.labels: Tensor | None = None
 
     def terms(self, expr: ast.Expr, weight: float) -> list[Term]:
         """The losses of an expression, each with its weight."""
         if isinstance(expr, ast.Binary) and expr.op == "+":
             return [*self.terms(expr.left, weight), *self.terms(expr.right, weight)]
         if isinstance(expr, ast.Binary) and expr.op == "*":
-            return self.weighted(expr, weight)
-        value = evaluate(expr, self.scope)
+            sides = [expr.left, expr.right]
+            sides.sort(key=_has_call)
+            return self.terms(sides[1], weight * self.factor(sides[0]))
+        value = None if isinstance(expr, (ast.Binary, ast.Unary)) else evaluate(expr, self.scope)
+        if isinstance(value, Word):
+            value = Given(value.name, (), expr.span)
         if not isinstance(value, Given):
-            known = ", ".join(f"{name}(@tensor)" for name in sorted(self.registry["loss"]))
-            message = f"a loss is a call, not {spell(value)}"
-            raise RecipeError("E302", message, expr.span, f"there are {known}")
+            message = "losses are added, and multiplied with numbers"
+            help = "write cross_entropy(@main) + 0.3 * cross_entropy(@aux)"
+            raise RecipeError("E302", message, expr.span, help)
         return [self.term(value, weight)]
 
-    def weighted(self, expr: ast.Binary, weight: float) -> list[Term]:
-        """``0.3 * loss``, or the other way round."""
-        for number, loss in ((expr.left, expr.right), (expr.right, expr.left)):
-            factor = evaluate(number, self.scope)
-            if isinstance(factor, (int, float)) and not isinstance(factor, bool):
-                return self.terms(loss, weight * float(factor))
-        message = "a loss is multiplied with a number"
-        raise RecipeError("E302", message, expr.span, "write 0.3 * cross_entropy(@aux)")
+    def factor(self, expr: ast.Expr) -> float:
+        """The number that a loss is multiplied with."""
+        value = known(evaluate(expr, self.scope), expr.span, self.scope)
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            message = f"a loss is multiplied with a number, not {brief(value)}"
+            raise RecipeError("E302", message, expr.span, "write 0.3 * cross_entropy(@aux)")
+        return float(value)
 
     def term(self, given: Given, weight: float) -> Term:
         """One loss, its prediction and its target."""
-        known = self.registry["loss"]
-        if given.name not in known:
-            help = nearest(given.name, known) or f"there are {', '.join(sorted(known))}"
-            raise RecipeError("E303", f"no loss is called '{given.name}'", given.span, help)
+        op = named("loss", given, self.scope, self.registry)
         tensors, args = self.tensors(given)
-        op = build(known[given.name], args, given.span, self.scope, self.registry)
-        assert isinstance(op, Loss)
+        loss = cast(Loss, build(op, args, given.span, self.scope, self.registry))
         node = self.prediction(tensors.get("prediction"), given)
-        self.check(op, node, given)
+        self.check(loss, node, given.span)
         target = tensors.get("target")
-        return Term(weight, op, node, target.node if target else None)
+        self.check_target(loss, node, target, given.span)
+        return Term(weight, loss, node, target.node if target else None)
 
-    def tensors(self, given: Given) -> tuple[dict[str, TensorValue], list[Argument]]:
+    def tensors(self, given: Given) -> tuple[dict[str, TensorValue], tuple[Argument, ...]]:
         """Part the tensors among the arguments (prediction, then target) from the others."""
-        places = ["prediction", "target"]
         found: dict[str, TensorValue] = {}
         rest: list[Argument] = []
         for argument in given.args:
             if not isinstance(argument.value, TensorValue):
                 rest.append(argument)
-            elif (name := argument.name.text if argument.name else places[len(found) % 2]) in found:
-                message = f"{given.name} takes a prediction and a target"
-                raise RecipeError("E304", message, argument.span)
-            else:
-                found[name] = argument.value
-        return found, rest
+                continue
+            free = [name for name in ("prediction", "target") if name not in found]
+            name = argument.name.text if argument.name else next(iter(free), "")
+            if name not in free:
+                message = f"{given.name} takes one prediction and one target"
+                help = f"write {given.name}(@prediction), or {given.name}(@prediction, @target)"
+                raise RecipeError("E304", message, argument.span, help)
+            found[name] = argument.value
+        return found, tuple(rest)
 
     def prediction(self, value: TensorValue | None, given: Given) -> str:
+        """The node that a loss looks at: the one it names, or the network's one output."""
         if value is not None:
             return value.node
         if len(self.graph.outputs) == 1:
             return self.graph.outputs[0]
-        help = f"write {given.name}(@name)"
         message = "the network has several outputs: which one does the loss read?"
-        raise RecipeError("E305", message, given.span, help)
+        raise RecipeError("E305", message, given.span, f"write {given.name}(@name)")
 
-    def check(self, loss: Loss, name: str, given: Given) -> None:
+    def check(self, loss: Loss, name: str, span: Span) -> None:
         """The prediction suits the loss, and is no softmax where logits are wanted."""
         node = self.graph[name]
         try:
             loss.target(node.tensor)
         except Problem as problem:
-            raise RecipeError("E306", problem.message, given.span, problem.help) from problem
+            raise RecipeError("E306", problem.message, span, problem.help) from problem
         while node.layer.alias:
             node = self.graph[node.inputs[0]]
         if loss.name == "cross_entropy" and node.layer.name == "softmax":
-            message = (
-                f"cross_entropy takes logits, and {node.name} (line {node.span.line}) is a softmax"
-            )
+            message = f"cross_entropy takes logits, and {node.name} ({node.place}) is a softmax"
             help = "drop the softmax: cross_entropy contains it, and prediction does not need it"
-            raise RecipeError("E307", message, given.span, help)
+            raise RecipeError("E307", message, span, help)
+
+    def check_target(self, loss: Loss, name: str, target: TensorValue | None, span: Span) -> None:
+        """What a loss compares with is of the type that it wants; labels are the same for all."""
+        wanted = loss.target(self.graph[name].tensor)
+        if target is None:
+            self.labels = self.labels or wanted
+            if self.labels != wanted:
+                message = f"{loss.name} wants labels of {_what(wanted)}, a loss before it"
+                help = "compare it with a tensor of the network: target=@name"
+                raise RecipeError("E314", f"{message} {_what(self.labels)}", span, help)
+        elif target.tensor != wanted:
+            message = f"{loss.name} wants a target of {_what(wanted)}"
+            message += f", {target.node} is of {_what(target.tensor)}"
+            raise RecipeError("E313", message, span, "make the two equal")
+
+
+def _what(tensor: Tensor) -> str:
+    """``10 numbers``, ``1x8x8 classes``: what a target holds for a sample."""
+    return f"{tensor} {'classes' if tensor.dtype is DType.INT else 'numbers'}"
+
+
+def _has_call(expr: ast.Expr) -> bool:
+    """Whether a loss stands in an expression: ``2 * 0.3`` has none."""
+    if isinstance(expr, ast.Binary):
+        return _has_call(expr.left) or _has_call(expr.right)
+    return isinstance(expr, ast.Fn)

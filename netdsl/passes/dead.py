@@ -9,7 +9,7 @@ from netdsl.ir import Graph
 
 
 def dead(graph: Graph) -> Graph:
-    """The graph without layers that reach no output and no loss; each one at an end is a warning."""
+    """The graph without layers that reach no output and no loss; their ends are warned of."""
     wanted = {*graph.outputs, *graph.heads}
     used = wanted.union(*(nx.ancestors(graph.network, name) for name in wanted))
     used |= {node.name for node in graph.inputs}

@@ -13,7 +13,7 @@ from netdsl.tensor import dims_text
 def expectations(graph: Graph) -> Graph:
     """The graph itself; ShapeError E205 or E206 where it is not what the file expects.
 
-    ``expect(params=n)`` counts the layers that lead to it, so at the end of a net it counts them all.
+    ``expect(params=n)`` counts the layers that lead to it: at the end of a net, all of them.
     """
     for node in graph:
         if isinstance(node.layer, Expect):
@@ -36,4 +36,5 @@ def _count(graph: Graph, node: Node, wanted: int | None) -> None:
     found = sum(graph.parameters(other) for other in graph if other.name in above)
     if found != wanted:
         message = f"{wanted:,} parameters were expected, there are {found:,}"
-        raise ShapeError("E206", message, node.span, None, node.frames)
+        help = f"{abs(found - wanted):,} too {'many' if found > wanted else 'few'}"
+        raise ShapeError("E206", message, node.span, help, node.frames)

@@ -66,7 +66,7 @@ def render(graph: Graph, path: Path) -> list[Path]:
     suffix = path.suffix.lower().removeprefix(".")
     if suffix not in FORMATS:
         raise DataError(
-            "E410",
+            "E412",
             f"a picture is written as svg, png, pdf or dot, not as '{path.name}'",
             help=f"give a name such as {path.stem or graph.name}.svg",
         )
@@ -80,11 +80,11 @@ def render(graph: Graph, path: Path) -> list[Path]:
     except graphviz.ExecutableNotFound as error:
         text = _write(path.with_suffix(".dot"), draw(graph).source.encode())
         raise RunError(
-            "E502", f"the program 'dot' is missing: wrote {text} instead of {path}", help=INSTALL
+            "E508", f"the program 'dot' is missing: wrote {text} instead of {path}", help=INSTALL
         ) from error
     except graphviz.CalledProcessError as error:
         text = _write(path.with_suffix(".dot"), draw(graph).source.encode())
-        raise RunError("E503", f"the program 'dot' failed on {text}: {error}") from error
+        raise RunError("E509", f"the program 'dot' failed on {text}: {error}") from error
 
 
 class _Plan:

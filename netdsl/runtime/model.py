@@ -13,7 +13,7 @@ from netdsl.errors import RunError
 from netdsl.recipe import Recipe
 from netdsl.runtime.batches import Batches, Normalization, normalization
 from netdsl.runtime.checkpoint import load, save
-from netdsl.runtime.trainer import Watch, score, train
+from netdsl.runtime.trainer import Watch, score, taken, train
 
 
 class Model:
@@ -31,27 +31,31 @@ class Model:
     def fit(
         self,
         x: np.ndarray,
-        y: np.ndarray,
-        validation: tuple[np.ndarray, np.ndarray] | None = None,
+        y: np.ndarray | None = None,
+        validation: tuple[np.ndarray, np.ndarray | None] | None = None,
         epochs: int | None = None,
         watch: Watch | None = None,
     ) -> list[dict[str, float]]:
         """Train by the recipe of the file; returns the figures of every epoch.
 
-        ``validation`` is a pair of samples and targets to watch. Raises `RunError` E503 if the loss
-        stops being a number.
+        ``validation`` is a pair of samples and targets to watch. Targets may be left out where the
+        losses only compare tensors of the network. Raises ValueError before the first step if the
+        arrays do not suit the network, and `RunError` E503 if the loss stops being a number.
         """
         recipe = self.needs_recipe()
-        samples = Split(np.asarray(x), np.asarray(y))
-        held = Split(*map(np.asarray, validation)) if validation else None
+        most = self.engine.batch
+        if recipe.batch > most:
+            raise ValueError(f"the recipe's batch is {recipe.batch}; this model takes {most}")
+        samples = self._split(x, y)
+        held = self._split(*validation) if validation else None
         if recipe.normalize == "per_channel":
             self.normalization = normalization(samples)
         return train(self.engine, recipe, samples, held, self.normalization, epochs, watch)
 
-    def evaluate(self, x: np.ndarray, y: np.ndarray) -> dict[str, float]:
+    def evaluate(self, x: np.ndarray, y: np.ndarray | None = None) -> dict[str, float]:
         """The mean loss and the metrics of the recipe over samples and targets."""
-        split = Split(np.asarray(x), np.asarray(y))
         recipe = self.needs_recipe()
+        split = self._split(x, y)
         return score(self.engine, Batches(split, self.engine.batch, self.normalization), recipe)
 
     def predict(self, x: np.ndarray) -> Any:
@@ -59,7 +63,8 @@ class Model:
 
         A classifier without a softmax layer gives logits.
         """
-        split = Split(np.asarray(x), np.zeros(len(x), np.int64))
+        (checked,) = self._one_input().check(x, target=False)
+        split = Split(checked, np.zeros(len(checked), np.int64))
         made = [
             self.engine.forward(samples)
             for samples, _ in Batches(split, self.engine.batch, self.normalization).in_order()
@@ -92,6 +97,23 @@ class Model:
             mean, std = arrays["normalization/mean"], arrays["normalization/std"]
             self.normalization = Normalization(mean, std)
         return metadata
+
+    def _split(self, x: np.ndarray, y: np.ndarray | None) -> Split:
+        """Samples and targets in the shapes of the network; ValueError if they do not suit."""
+        given = [x] if y is None else taken(self.engine, x, y)
+        checked = self._one_input().check(*given)
+        unused = np.zeros(len(checked[0]), np.int64)
+        return Split(checked[0], checked[1] if len(checked) > 1 else unused)
+
+    def _one_input(self) -> Any:
+        """The engine, of a network with one input."""
+        names = [name for name, *_ in self.engine.INPUTS]
+        if len(names) > 1:
+            raise ValueError(
+                f"fit, evaluate and predict take one input, this network has {', '.join(names)}: "
+                "call engine.train_step, engine.loss and engine.forward"
+            )
+        return self.engine
 
     def needs_recipe(self) -> Recipe:
         """The recipe; RunError E505 if the file has none."""

@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from netdsl.arguments import spell
 from netdsl.data import Split
 from netdsl.errors import RunError
+from netdsl.op import Metric
 from netdsl.recipe import Recipe
 from netdsl.runtime.batches import Batches, Normalization
 
@@ -49,10 +51,16 @@ class Tally:
     def figures(self, prefix: str = "") -> Figures:
         """The means so far, by name."""
         count = max(self.count, 1)
-        names = [metric.name for metric in self.recipe.metrics]
+        names = [column(metric) for metric in self.recipe.metrics]
         scores = zip(names, self.scores or (0.0,) * len(names), strict=True)
         figures = {"loss": self.loss / count} | {name: total / count for name, total in scores}
         return {prefix + name: value for name, value in figures.items()}
+
+
+def column(metric: Metric) -> str:
+    """What the figures of a metric are called: ``accuracy``, ``top(5)``."""
+    values = [spell(getattr(metric, parameter.name)) for parameter in metric.parameters()]
+    return f"{metric.name}({', '.join(values)})" if values else metric.name
 
 
 def train(
@@ -74,7 +82,7 @@ def train(
         tally = Tally(recipe)
         for i, (x, y) in enumerate(batches.shuffled(recipe.seed, epoch)):
             rate = learning_rate(recipe, epoch + (i + 0.5) / len(batches), epochs)
-            loss = engine.train_step(x, y, lr=rate)
+            loss = engine.train_step(*taken(engine, x, y), lr=rate)
             if not isfinite(loss):
                 raise _lost(engine.step, epoch + 1, loss, rate)
             tally.add(loss, engine.outputs(len(x))[0], _labels(y))
@@ -98,9 +106,14 @@ def score(engine: Any, batches: Batches, recipe: Recipe, prefix: str = "") -> Fi
     """The mean loss and the metrics over all samples, as evaluation sees them."""
     tally = Tally(recipe)
     for x, y in batches.in_order():
-        loss = engine.loss(x, y)
+        loss = engine.loss(*taken(engine, x, y))
         tally.add(loss, engine.outputs(len(x))[0], _labels(y))
     return tally.figures(prefix)
+
+
+def taken(engine: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
+    """What an engine takes of a batch: an autoencoder's loss compares its output with its input."""
+    return (x, y) if engine.TARGET else (x,)
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""The nodes of a network in the making: their names, and the limits they keep to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from netdsl.elaborate.scope import Argument, Scope, TensorValue
+from netdsl.errors import Problem, ShapeError, Warning_
+from netdsl.ir import Node
+from netdsl.op import Layer
+from netdsl.source import Span
+from netdsl.syntax import ast
+
+MOST_NODES = 20_000
+LARGEST = 2**31 - 1
+"""The most elements of one tensor: kernels count them with 32 bits on some targets."""
+
+
+@dataclass
+class Names:
+    """Fresh names within a block call: ``conv1``, ``conv2``."""
+
+    path: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+
+    def fresh(self, stem: str) -> str:
+        """The next name for a layer or a block."""
+        self.counts[stem] = self.counts.get(stem, 0) + 1
+        return f"{self.path}{stem}{self.counts[stem]}"
+
+    def inner(self, stem: str) -> Names:
+        """The names inside a block."""
+        return Names(f"{self.fresh(stem)}.")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a layer stands: its step, the scope and the names there, and its arguments."""
+
+    span: Span
+    scope: Scope
+    names: Names
+    label: ast.Name | None = None
+    bound: Mapping[str, Argument] = field(default_factory=dict)
+
+    def argument(self, name: str | None) -> Span:
+        """The place of an argument if the step itself gives it, else the step."""
+        if name is None or name not in self.bound:
+            return self.span
+        span = self.bound[name].span
+        inside = self.span.source is span.source and self.span.start <= span.start < self.span.end
+        return span if inside else self.span
+
+    def called(self, name: str) -> Place:
+        """The same place, for a layer of a given name."""
+        return replace(self, label=ast.Name(self.span, name))
+
+
+class Nodes:
+    """The nodes so far, by name, and what is to be said about them."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, Node] = {}
+        self.warnings: list[Warning_] = []
+
+    def add(self, layer: Layer, inputs: tuple[TensorValue, ...], at: Place) -> TensorValue:
+        """Put a layer into the graph and return what it makes."""
+        xs = tuple(value.tensor for value in inputs)
+        frames = at.scope.frames
+        try:
+            made = layer.shape(*xs)
+            weights = layer.weights(*xs)
+            notes = layer.warnings(*xs)
+        except Problem as problem:
+            span = at.argument(problem.argument)
+            raise ShapeError("E201", problem.message, span, problem.help, frames) from problem
+        self._check_size("output", made.size, layer, at)
+        for name, weight in weights.items():
+            self._check_size(name, weight.tensor.size, layer, at)
+        if len(self.made) >= MOST_NODES:
+            message = f"the network has more than {MOST_NODES:,} layers"
+            raise ShapeError("E203", message, at.span, "repeat less often", frames)
+        self.warnings += [Warning_("W201", note, at.span, None, frames) for note in notes]
+        name = self._name(layer.name, at)
+        self.made[name] = Node(name, layer, tuple(v.node for v in inputs), made, at.span, frames)
+        return TensorValue(name, made)
+
+    def _check_size(self, what: str, size: int, layer: Layer, at: Place) -> None:
+        if size > LARGEST:
+            message = f"the {what} of {layer.name} would have {size:,} elements"
+            help = f"at most {LARGEST:,} are possible"
+            raise ShapeError("E202", message, at.span, help, at.scope.frames)
+
+    def _name(self, stem: str, at: Place) -> str:
+        """What the user calls its tensor, or the layer and a number."""
+        name = at.names.path + at.label.text if at.label else at.names.fresh(stem)
+        while name in self.made:
+            name = at.names.fresh(stem)
+        return name

@@ -1,0 +1,163 @@
+"""What names mean: compile-time values, and the scopes that hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from netdsl.arguments import Word, spell
+from netdsl.errors import Frame, MeaningError, nearest
+from netdsl.source import Span
+from netdsl.syntax import ast
+from netdsl.tensor import Tensor
+
+MOST_STEPS = 100_000
+"""How many steps a file may take to write a network out, so that no file can hang the compiler."""
+
+
+@dataclass(frozen=True)
+class TensorValue:
+    """A tensor of the network: the node that makes it, and its type."""
+
+    node: str
+    tensor: Tensor
+
+    def __str__(self) -> str:
+        return f"@{self.node}"
+
+
+@dataclass(frozen=True)
+class Argument:
+    """An evaluated argument and its place."""
+
+    name: ast.Name | None
+    value: Any
+    span: Span
+
+
+Group = tuple[Argument, ...]
+"""The arguments of one call, or of one ``default``."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """A call that stands for an object: ``sgd(lr=0.1)``. What it means depends on who takes it."""
+
+    name: str
+    args: Group
+    span: Span
+
+    def __str__(self) -> str:
+        return self.span.text
+
+
+@dataclass(frozen=True)
+class BodyValue:
+    """``{ ... }`` as a value, with the names that it sees."""
+
+    body: ast.Body
+    scope: Scope
+
+    def __str__(self) -> str:
+        return "{ ... }"
+
+
+@dataclass
+class Work:
+    """How many steps are left."""
+
+    left: int = MOST_STEPS
+
+
+@dataclass
+class Scope:
+    """Names and their values, inside other scopes.
+
+    ``defaults`` are those of the ``default`` statements. ``labels`` are the tensors named with
+    ``as``: all of a block call or a net shares them, however deep the braces. ``entering`` is the
+    tensor that ``in`` means. ``work`` is shared by all scopes of a file.
+    """
+
+    parent: Scope | None = None
+    names: dict[str, Any] = field(default_factory=dict)
+    defaults: dict[str, tuple[Group, ...]] = field(default_factory=dict)
+    labels: dict[str, tuple[TensorValue, Span]] = field(default_factory=dict)
+    entering: TensorValue | None = None
+    frames: tuple[Frame, ...] = ()
+    work: Work = field(default_factory=Work)
+
+    def inner(self) -> Scope:
+        """A scope for what stands between braces."""
+        return Scope(
+            self,
+            labels=self.labels,
+            entering=self.entering,
+            frames=self.frames,
+            work=self.work,
+        )
+
+    def called(self, entering: TensorValue | None = None) -> Scope:
+        """A scope for a block or a net: it sees the names of the file alone."""
+        root = list(self.chain())[-1]
+        return Scope(root, entering=entering, frames=self.frames, work=self.work)
+
+    def chain(self) -> Iterator[Scope]:
+        """This scope and those around it."""
+        scope: Scope | None = self
+        while scope is not None:
+            yield scope
+            scope = scope.parent
+
+    def find(self, name: str) -> tuple[bool, Any]:
+        """Whether a name has a value here, and which."""
+        for scope in self.chain():
+            if name in scope.names:
+                return True, scope.names[name]
+        return False, None
+
+    def default(self, name: str) -> tuple[Group, ...]:
+        """What calls of a name take unless they say otherwise, the latest default last."""
+        found = [scope.defaults[name] for scope in self.chain() if name in scope.defaults]
+        return tuple(group for groups in reversed(found) for group in groups)
+
+    def visible(self) -> list[str]:
+        """All names that have a value here."""
+        return [name for scope in self.chain() for name in scope.names]
+
+    def spend(self, span: Span, steps: int = 1) -> None:
+        """Count steps; MeaningError E124 when there are too many."""
+        self.work.left -= steps
+        if self.work.left < 0:
+            message = f"the file takes more than {MOST_STEPS:,} steps to write out"
+            raise self.error("E124", message, span, "repeat less often")
+
+    def error(self, code: str, message: str, span: Span, help: str | None = None) -> MeaningError:
+        """An error at a place, with the block calls that led there."""
+        return MeaningError(code, message, span, help, self.frames)
+
+    def later(self, tree: ast.Tree) -> MeaningError:
+        """The error for what the language has and this version cannot do yet."""
+        word = tree.span.text.split()[0]
+        span = tree.span.source.span(tree.span.start, tree.span.start + len(word))
+        return self.error("E190", f"'{word}' is not supported yet", span)
+
+    def unknown(self, name: str, span: Span) -> MeaningError:
+        """The error for a name without a value."""
+        help = nearest(name, self.visible()) or f"give it a value: let {name} = ..."
+        if name in self.labels:
+            help = f"write @{name} for the tensor of that name"
+        return self.error("E101", f"unknown name '{name}'", span, help)
+
+
+def brief(value: object, limit: int = 60) -> str:
+    """A value as the language writes it, cut short: for messages."""
+    text = spell(value)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def known(value: Any, span: Span, scope: Scope) -> Any:
+    """The value itself; MeaningError E101 if it is a bare name, where a value is wanted."""
+    if isinstance(value, Word):
+        raise scope.unknown(value.name, span)
+    return value
