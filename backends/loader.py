@@ -1,4 +1,4 @@
-"""The one place that runs generated code: it writes modules to the private cache and imports them."""
+"""The one place that runs generated code: it writes modules to a private cache, and imports."""
 
 from __future__ import annotations
 

@@ -156,7 +156,7 @@ def _row(kind: Any, value: object) -> tuple[Any, ...]:
 
 
 def spell(value: object) -> str:
-    """A value as the language writes it, for messages: ``[3, 4]``, ``3x3``, ``true``, ``"text"``."""
+    """A value as the language writes it: ``[3, 4]``, ``3x3``, ``true``, ``"text"``."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if value is None:

@@ -7,8 +7,8 @@ the language. The bodies of its kernels stand below it, each written once::
     def y(n, j, /, x, weight, bias): ...
 
 The function computes **one element of one tensor**. Its name is the tensor it makes; the parameters
-before ``/`` are the element's index, those after it the tensors it reads, those after ``*`` numbers.
-``dx`` is the gradient of the loss by ``x``. From the signatures the compiler derives the rest: what
+before ``/`` are the element's index, those after it the tensors it reads, those after ``*``
+numbers. ``dx`` is the gradient of the loss by ``x``. From the signatures the compiler derives the rest: what
 must be kept for the backward pass, in which order kernels run, and what they are called with.
 """
 
@@ -45,7 +45,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 Registry = dict[str, dict[str, type["Op"]]]
 
 REGISTRY: Registry = {}
-"""Every op by kind and name, filled by importing the packages of ops. The compiler hands it down."""
+"""Every op by kind and name, filled by importing their packages. The compiler hands it down."""
 
 
 @dataclass(frozen=True)

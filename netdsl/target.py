@@ -9,7 +9,7 @@ from typing import Any
 from netdsl.schedule import Call
 
 Override = Callable[[Call, str], Callable[..., Any] | None]
-"""Gives the body of a faster kernel for a call in a precision (f4, f8), or None if there is none."""
+"""The body of a faster kernel for a call in a precision (f4, f8), or None."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class KernelPlan:
     """A kernel to be written: its name, its output's rank, and how one element is computed.
 
     ``element`` is the expression of the element at ``index`` (or, for elementwise kernels, of the
-    elements at that place); ``assign`` is ``=`` or ``+=``; ``small`` kernels are not worth a thread.
+    elements at that place); ``assign`` is ``=`` or ``+=``; ``small`` ones are not worth a thread.
     """
 
     name: str

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-# Kernels are compiled once, then found here by every later run, also those in processes of their own.
+# Kernels are compiled once, then found here by every later run, and by processes of their own.
 os.environ.setdefault("NETDSL_CACHE", str(Path(__file__).parent.parent / ".netdsl_cache"))
 
 GOLDEN = Path(__file__).parent / "golden"

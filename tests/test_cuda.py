@@ -32,16 +32,14 @@ def cpu() -> Iterator[ProcessPoolExecutor]:
         yield pool
 
 
-@pytest.fixture(scope="module")
-def simulator() -> Iterator[ProcessPoolExecutor]:
-    with process("simulator") as pool:
+@pytest.fixture(scope="module", params=["simulator", pytest.param("gpu", marks=pytest.mark.cuda)])
+def cuda(request: pytest.FixtureRequest) -> Iterator[ProcessPoolExecutor]:
+    with process(request.param) as pool:
         yield pool
 
 
-def test_three_steps_of_training_are_those_of_the_cpu(cpu, simulator):
-    on_cpu, on_cuda = (
-        pool.submit(three_steps, d) for pool, d in ((cpu, "cpu"), (simulator, "cuda"))
-    )
+def test_three_steps_of_training_are_those_of_the_cpu(cpu, cuda):
+    on_cpu, on_cuda = (pool.submit(three_steps, d) for pool, d in ((cpu, "cpu"), (cuda, "cuda")))
     wanted, found = on_cpu.result(), on_cuda.result()
     np.testing.assert_allclose(found["losses"], wanted["losses"], rtol=1e-4)
     for ours, theirs in zip(found["logits"], wanted["logits"], strict=True):
@@ -52,9 +50,9 @@ def test_three_steps_of_training_are_those_of_the_cpu(cpu, simulator):
         np.testing.assert_allclose(found["left"][name], array, rtol=1e-4, atol=1e-5, err_msg=name)
 
 
-def test_a_whole_training_is_that_of_the_cpu(cpu, simulator, tmp_path):
+def test_a_whole_training_is_that_of_the_cpu(cpu, cuda, tmp_path):
     wanted = cpu.submit(whole_training, "cpu", str(tmp_path)).result()
-    found = simulator.submit(whole_training, "cuda", str(tmp_path)).result()
+    found = cuda.submit(whole_training, "cuda", str(tmp_path)).result()
     assert found["predicted again"].tobytes() == found["predicted"].tobytes()
     assert found["pooled"].tolist() == [[[[5, 7], [13, 15]]], [[[21, 23], [29, 31]]]]
     for ours, theirs in zip(

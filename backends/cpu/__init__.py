@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from importlib.resources import files
 
-import netdsl.backends.cpu.conv
-import netdsl.backends.cpu.dense
-import netdsl.backends.cpu.tanh  # noqa: F401
 from netdsl.backends.override import override
 from netdsl.target import KernelPlan, Target
 
@@ -83,7 +81,9 @@ def _rows(plan: KernelPlan) -> str:
     return "\n".join(lines)
 
 
-# The modules imported for their names alone attach the overrides.
+for name in ("conv", "dense", "tanh"):
+    import_module(f"{__name__}.{name}")  # attaches its overrides
+
 CPU = Target(
     name="cpu",
     prelude=(files("netdsl.backends.cpu") / "prelude.py").read_text(),

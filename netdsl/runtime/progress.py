@@ -43,15 +43,16 @@ class PlainScreen(Screen):
         self.stream = stream
 
     def say(self, text: str) -> None:
+        """Print the line."""
         print(text, file=self.stream, flush=True)
 
     note = say
 
     def show(self, done: int, total: int, text: str) -> None:
-        pass
+        """Nothing: what is printed cannot be replaced."""
 
     def close(self) -> None:
-        pass
+        """Nothing: all that was printed stays."""
 
 
 class LiveScreen(Screen):
@@ -70,16 +71,19 @@ class LiveScreen(Screen):
         self.task = self.bar.add_task("", total=None)
 
     def say(self, text: str) -> None:
+        """Print the line above the bar."""
         self.console.print(text, soft_wrap=True)
 
     def note(self, text: str) -> None:
-        pass
+        """Nothing: the bar says as much."""
 
     def show(self, done: int, total: int, text: str) -> None:
+        """Set the bar and its text."""
         self.bar.update(self.task, completed=done, total=total, description=text)
         self.bar.start()
 
     def close(self) -> None:
+        """Take the bar away."""
         self.bar.stop()
 
 
