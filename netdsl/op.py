@@ -8,8 +8,9 @@ the language. The bodies of its kernels stand below it, each written once::
 
 The function computes **one element of one tensor**. Its name is the tensor it makes; the parameters
 before ``/`` are the element's index, those after it the tensors it reads, those after ``*``
-numbers. ``dx`` is the gradient of the loss by ``x``. From the signatures the compiler derives the rest: what
-must be kept for the backward pass, in which order kernels run, and what they are called with.
+numbers. ``dx`` is the gradient of the loss by ``x``. From the signatures the compiler derives the
+rest: what must be kept for the backward pass, in which order kernels run, what they are called
+with.
 """
 
 from __future__ import annotations
