@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 from netdsl.ir import Graph, Node
-from netdsl.op import Kernel, Optimizer, When
+from netdsl.op import Kernel, Optimizer, When, backward_kernels
 from netdsl.schedule import (
     Buffer,
     Call,
@@ -127,7 +126,7 @@ class _Layers:
         """The calls of a forward pass, in training or in evaluation."""
         for node in self.graph:
             if node.inputs and not node.layer.alias:
-                late = _late(node.layer.kernels)
+                late = backward_kernels(node.layer.kernels)
                 for kernel in node.layer.kernels:
                     if kernel.when in ("always", when) and kernel not in late:
                         yield self.call(node, kernel, self.made(node, kernel.makes))
@@ -136,7 +135,7 @@ class _Layers:
         """The calls of the backward pass, from the last layer to the first."""
         for node in reversed(self.graph.nodes):
             if node.name in reached and not node.layer.alias:
-                for kernel in _late(node.layer.kernels):
+                for kernel in backward_kernels(node.layer.kernels):
                     yield from self.gradients(node, kernel, reached)
 
     def gradients(self, node: Node, kernel: Kernel, reached: set[str]) -> Iterator[Call]:
@@ -313,18 +312,6 @@ def _numbers(
     known = {**own, **given}
     passed = {n: known[n] for n in kernel.numbers if n in given or isinstance(known[n], float)}
     return {n: known[n] for n in kernel.numbers if n not in passed}, passed
-
-
-@cache
-def _late(kernels: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
-    """The kernels of the backward pass: they read ``dy``, if only through others."""
-    late = {"dy"}
-    found: list[Kernel] = []
-    for kernel in kernels:
-        if late & set(kernel.tensors):
-            late.add(kernel.makes)
-            found.append(kernel)
-    return tuple(found)
 
 
 def _accumulate(calls: Iterable[Call]) -> Iterator[Call]:

@@ -120,12 +120,15 @@ class Net:
         ``device`` is cpu, cuda or auto (the recipe's if not given), ``batch`` the most samples that
         are computed at a time, ``report(done, total, name)`` is told of each kernel.
         """
+        from netdsl.runtime.memory import check_memory
         from netdsl.runtime.model import Model
 
         recipe = self.recipe
+        batch = batch or (recipe.batch if recipe else 64)
+        check_memory(self.schedule().memory(batch), batch)
         engine = self.module(device, report).Model(
             seed=seed if seed is not None else (recipe.seed if recipe else 0),
-            batch=batch or (recipe.batch if recipe else 64),
+            batch=batch,
             report=report,
         )
         return Model(engine, recipe)

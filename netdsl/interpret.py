@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.op import Kernel, Layer, Loss, Optimizer
+from netdsl.op import Kernel, Layer, Loss, Optimizer, backward_kernels
 from netdsl.tensor import DType, Tensor, View
 
 RUN = {"seed": 1, "step": 1, "layer": 1}
@@ -172,17 +172,6 @@ def update(
     for kernel in optimizer.kernels:
         values[kernel.makes] = evaluate(kernel, p.shape, values, {**numbers, "step": step})
     return {name: value for name, value in values.items() if name != "g"}
-
-
-def backward_kernels(kernels: Sequence[Kernel]) -> tuple[Kernel, ...]:
-    """The kernels that read ``dy``, if only through others: they wait for the backward pass."""
-    late = {"dy"}
-    found: list[Kernel] = []
-    for kernel in kernels:
-        if late & set(kernel.tensors):
-            late.add(kernel.makes)
-            found.append(kernel)
-    return tuple(found)
 
 
 def _types(xs: Sequence[np.ndarray]) -> tuple[Tensor, ...]:

@@ -35,7 +35,7 @@ import numpy as np
 
 from netdsl.arguments import spell
 from netdsl.errors import Problem
-from netdsl.tensor import Tensor, View, as_is
+from netdsl.tensor import DType, Tensor, View, as_is
 
 real = np.float64
 """The network's precision, as kernels spell it: ``acc = real(0)``. Generated code binds it to the
@@ -77,6 +77,18 @@ def device(fn: Function) -> Function:
     """Mark a function that kernels call: generated code carries it along."""
     fn.__dict__["device"] = True
     return fn
+
+
+@cache
+def backward_kernels(kernels: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+    """The kernels that read ``dy``, if only through others: they wait for the backward pass."""
+    late = {"dy"}
+    found: list[Kernel] = []
+    for kernel in kernels:
+        if late & set(kernel.tensors):
+            late.add(kernel.makes)
+            found.append(kernel)
+    return tuple(found)
 
 
 def kernel(
@@ -226,12 +238,14 @@ class Layer(Op, kind="layer"):
     """A step of a network.
 
     ``view`` is how its kernels see tensors. An ``alias`` has no kernels: its output is its input in
-    another shape. ``join`` layers take several inputs. ``shape`` names the inputs in its signature.
+    another shape. ``join`` layers take several inputs, ``takes`` is their type. ``shape`` names the
+    inputs in its signature.
     """
 
     view: ClassVar[View] = staticmethod(as_is)
     alias: ClassVar[bool] = False
     join: ClassVar[bool] = False
+    takes: ClassVar[DType] = DType.REAL
 
     def shape(self, *xs: Tensor) -> Tensor:
         """The type of the output; raises `Problem` if the inputs do not suit."""

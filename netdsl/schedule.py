@@ -154,6 +154,19 @@ class Schedule:
         """How many numbers training learns."""
         return sum(placed.size for placed in self.weights)
 
+    def memory(self, batch: int, element: int = 4) -> int:
+        """The bytes of all its buffers for a batch, with elements of so many bytes."""
+        shared = self.size * (2 + len(self.slots)) + sum(b.tensor.size for b, _ in self.states)
+        found = {*self.inputs, *(output.buffer for output in self.outputs)}
+        for call in self.calls():
+            found |= {operand.buffer for operand in (call.out, *call.operands())}
+        held = sum(
+            buffer.tensor.size * (batch if buffer.tensor.batch else 1)
+            for buffer in found
+            if buffer.role in ("value", "grad", "aux", "target")
+        )
+        return (shared + held) * element
+
     def calls(self) -> Iterator[Call]:
         """Every call of every pass."""
         yield from (*self.train, *self.evaluate, *self.predict, *self.backward, *self.update)

@@ -313,3 +313,18 @@ def test_a_module_alone(written: str, tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "well\n"), done.stderr
     assert set(os.listdir(tmp_path)) == {"alone.py", "__pycache__", "weights.npz"}
+
+
+def test_what_does_not_fit_is_not_begun() -> None:
+    text = "net Big {\n  input image(3x1024x1024)\n  conv(64, 3, pad=same) * 9\n}\n"
+    net = load_source(Source("big.net", text))
+    with pytest.raises(RunError, match=r"E511.*a batch of 100000 needs [\d,.]+ GiB"):
+        net.compile("cpu", batch=100_000)
+
+
+def test_memory_is_what_the_engine_takes() -> None:
+    net = load_source(Source("net.net", text("dropout")))
+    engine = net.compile("cpu", batch=8).engine
+    arrays = [*engine._values.values(), *engine._flat.values(), *engine._state.values()]
+    taken = sum(array.nbytes for array in arrays)
+    assert net.schedule().memory(8) == pytest.approx(taken, rel=0.001)

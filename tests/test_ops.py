@@ -245,6 +245,8 @@ def torch_layer(
         "tanh": lambda: f.tanh(x),
         "zero_channels": zero_channels,
     }
+    if op.name not in table:
+        pytest.skip(f"nobody has said what {op.name} is called in PyTorch")
     return table[op.name]()
 
 

@@ -11,6 +11,7 @@ from netdsl.ir import Node
 from netdsl.op import Layer
 from netdsl.source import Span
 from netdsl.syntax import ast
+from netdsl.tensor import DType
 
 MOST_NODES = 20_000
 LARGEST = 2**31 - 1
@@ -68,6 +69,7 @@ class Nodes:
         """Put a layer into the graph and return what it makes."""
         xs = tuple(value.tensor for value in inputs)
         frames = at.scope.frames
+        self._check_types(layer, inputs, at)
         try:
             made = layer.shape(*xs)
             weights = layer.weights(*xs)
@@ -85,6 +87,14 @@ class Nodes:
         name = self._name(layer.name, at)
         self.made[name] = Node(name, layer, tuple(v.node for v in inputs), made, at.span, frames)
         return TensorValue(name, made)
+
+    def _check_types(self, layer: Layer, inputs: tuple[TensorValue, ...], at: Place) -> None:
+        words = {DType.REAL: "real numbers", DType.INT: "whole numbers"}
+        for value in inputs:
+            if value.tensor.dtype is not layer.takes and not layer.alias:
+                message = f"{layer.name} wants {words[layer.takes]}"
+                message += f", {value.node} holds {words[value.tensor.dtype]}"
+                raise ShapeError("E207", message, at.span, None, at.scope.frames)
 
     def _check_size(self, what: str, size: int, layer: Layer, at: Place) -> None:
         if size > LARGEST:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
+import networkx as nx
+
 from netdsl.arguments import Word
 from netdsl.elaborate.build import build, make, named, no_such
 from netdsl.elaborate.scope import Argument, Given, Scope, TensorValue, brief, known
@@ -160,6 +162,16 @@ class _Losses:
             message = f"{loss.name} wants a target of {_what(wanted)}"
             message += f", {target.node} is of {_what(target.tensor)}"
             raise RecipeError("E313", message, span, "make the two equal")
+        elif learnt := self.learnt(target.node):
+            message = f"the target {target.node} is learnt too, by {learnt}"
+            help = "a loss compares with what the network is given: an input, or the labels"
+            raise RecipeError("E315", message, span, help)
+
+    def learnt(self, name: str) -> str | None:
+        """The first layer with weights that a tensor depends on, if there is one."""
+        before = {name, *nx.ancestors(self.graph.network, name)}
+        found = (n.name for n in self.graph if n.name in before and self.graph.weights(n))
+        return next(found, None)
 
 
 def _what(tensor: Tensor) -> str:
