@@ -20,8 +20,8 @@ FEW = 4
 Report = Callable[[int, int, str], None]
 
 
-def warm_up(directory: Path, stems: list[str], report: Report | None) -> None:
-    """Compile what is missing, in as many processes as there are cores; silent if nothing is.
+def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[str]:
+    """Compile what is missing, in as many processes as there are cores; returns what still is.
 
     A process that fails leaves its kernels to be compiled later, where the error can be seen.
     """
@@ -29,22 +29,26 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> None:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = min(cores or 1, len(missing) // FEW)
     if workers < 2:
-        return
-    shares = [missing[i::workers] for i in range(workers)]
+        return missing
     command = [sys.executable, "-m", "netdsl.backends.warmup", str(directory)]
-    running = [subprocess.Popen([*command, *share]) for share in shares]
+    running = [
+        subprocess.Popen([*command, *missing[i::workers]], stderr=subprocess.DEVNULL)
+        for i in range(workers)
+    ]
     try:
         while any(process.poll() is None for process in running):
-            done = sum(compiled(directory, stem) for stem in missing)
-            if report and done < len(missing):
-                report(done, len(missing), missing[done].rpartition("_")[0])
+            left = [stem for stem in missing if not compiled(directory, stem)]
+            if report and left:
+                report(len(missing) - len(left), len(missing), left[0].rpartition("_")[0])
             sleep(0.05)
     finally:
         for process in running:
             process.kill()
             process.wait()
-    if report:
+    left = [stem for stem in missing if not compiled(directory, stem)]
+    if report and not left:
         report(len(missing), len(missing), "")
+    return left
 
 
 def compiled(directory: Path, stem: str) -> bool:

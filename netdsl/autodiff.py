@@ -38,7 +38,10 @@ def schedule(
     losses = _Losses(layers, tuple(terms))
     reached = _reached(graph, losses.terms)
     weights = _place(graph, reached)
-    outputs = tuple(Output(n, layers.value(n), graph[n].tensor) for n in graph.outputs)
+    outputs = tuple(
+        Output(graph.origin(name).name, layers.value(name), graph[name].tensor)
+        for name in graph.outputs
+    )
     states = tuple(_states(graph))
     measured = tuple(losses.forward())
     predict = tuple(layers.forward("eval"))

@@ -98,18 +98,9 @@ class Net:
         about = f"{self.name}, compiled by netdsl {netdsl.__version__} from {place}."
         return emit(self.schedule(), _target(device), about)
 
-    def module(self, device: str | None = None, report: Report | None = None) -> ModuleType:
+    def module(self, device: str | None = None) -> ModuleType:
         """The imported module of the network: its kernels come from the cache."""
-        from netdsl.backends.emit import emit_cached
-        from netdsl.backends.loader import load as load_module
-        from netdsl.backends.loader import write
-        from netdsl.backends.warmup import warm_up
-
-        device = choose_device(device or (self.recipe.device if self.recipe else "auto"))
-        emitted = emit_cached(self.schedule(), _target(device), self.name)
-        if device == "cpu":
-            warm_up(write(emitted)[0], list(emitted.kernels), report)
-        return load_module(emitted)
+        return self._module(device, None)[0]
 
     def compile(
         self, device: str | None = None, batch: int | None = None, seed: int | None = None,
@@ -118,7 +109,8 @@ class Net:
         """A model in memory, its kernels compiled or read from the cache.
 
         ``device`` is cpu, cuda or auto (the recipe's if not given), ``batch`` the most samples that
-        are computed at a time, ``report(done, total, name)`` is told of each kernel.
+        are computed at a time, ``report(done, total, name)`` is told of each kernel that must be
+        compiled. RunError E511 if there is not enough memory.
         """
         from netdsl.runtime.memory import check_memory
         from netdsl.runtime.model import Model
@@ -126,12 +118,26 @@ class Net:
         recipe = self.recipe
         batch = batch or (recipe.batch if recipe else 64)
         check_memory(self.schedule().memory(batch), batch)
-        engine = self.module(device, report).Model(
+        module, missing = self._module(device, report)
+        engine = module.Model(
             seed=seed if seed is not None else (recipe.seed if recipe else 0),
             batch=batch,
-            report=report,
+            report=report if missing else None,
         )
         return Model(engine, recipe)
+
+    def _module(self, device: str | None, report: Report | None) -> tuple[ModuleType, bool]:
+        """The module, and whether kernels must still be compiled."""
+        from netdsl.backends.emit import emit_cached
+        from netdsl.backends.loader import load as load_module
+        from netdsl.backends.loader import write
+        from netdsl.backends.warmup import warm_up
+
+        device = choose_device(device or (self.recipe.device if self.recipe else "auto"))
+        emitted = emit_cached(self.schedule(), _target(device), self.name)
+        kernels = list(emitted.kernels)
+        missing = warm_up(write(emitted)[0], kernels, report) if device == "cpu" else kernels
+        return load_module(emitted), bool(missing)
 
     def setting(self, key: str) -> Span | None:
         """Where the recipe sets a key."""

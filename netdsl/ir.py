@@ -107,6 +107,17 @@ class Graph:
         """The nodes that a tensor enters, in order, each once."""
         return tuple(self[user] for user in self.network.successors(name))
 
+    def passes_on(self, node: Node) -> bool:
+        """Whether a node gives what it gets, in the same shape: ``id`` and ``expect`` do."""
+        return node.layer.alias and self.tensors(node) == (node.tensor,)
+
+    def origin(self, name: str) -> Node:
+        """The node that made a tensor, whatever has passed it on since."""
+        node = self[name]
+        while self.passes_on(node):
+            node = self[node.inputs[0]]
+        return node
+
     def keep(self, names: Iterable[str]) -> Graph:
         """The graph with only the named nodes."""
         kept = set(names)

@@ -50,7 +50,7 @@ def draw(graph: Graph) -> graphviz.Digraph:
             ends = plan.ids[source.name], plan.ids[node.name]
             _edge(canvas, *ends, source, skips=source.name in skips)
     for number, name in enumerate(graph.outputs):
-        source = plan.origin(name)
+        source = graph.origin(name)
         style = {"shape": "ellipse", "fillcolor": FILLS["end"]}
         canvas.node(f"output{number}", _text("output", source.name), **style)
         _edge(canvas, plan.ids[source.name], f"output{number}", source, skips=False)
@@ -92,29 +92,18 @@ class _Plan:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.shown = [node for node in graph if not _passes_on(graph, node)]
+        self.shown = [node for node in graph if not graph.passes_on(node)]
         self.ids = {node.name: f"n{number}" for number, node in enumerate(self.shown)}
 
     def sources(self, node: Node) -> list[Node]:
         """The drawn nodes that enter a node."""
-        return [self.origin(name) for name in node.inputs]
-
-    def origin(self, name: str) -> Node:
-        """The drawn node that a tensor comes from."""
-        node = self.graph[name]
-        while _passes_on(self.graph, node):
-            node = self.graph[node.inputs[0]]
-        return node
+        return [self.graph.origin(name) for name in node.inputs]
 
     def skips(self, node: Node) -> set[str]:
         """The sources of a node that reach it through another of its sources too."""
         names = {source.name for source in self.sources(node)}
         above = (nx.ancestors(self.graph.network, name) for name in names if len(names) > 1)
         return names.intersection(*[set().union(*above)])
-
-
-def _passes_on(graph: Graph, node: Node) -> bool:
-    return node.layer.alias and graph.tensors(node) == (node.tensor,)
 
 
 @dataclass
