@@ -11,7 +11,8 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
-from netdsl.op import Kernel, Op
+from netdsl.kernel import Kernel
+from netdsl.op import Op
 from netdsl.schedule import Call, Operand
 from netdsl.target import KernelPlan, Target
 from netdsl.tensor import DType

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from netdsl.op import Kernel, Op
+from netdsl.kernel import Kernel
+from netdsl.op import Op
 from netdsl.schedule import Call
 
 Body = TypeVar("Body", bound=Callable[..., Any])

@@ -11,7 +11,8 @@ from dataclasses import replace
 from typing import Any
 
 from netdsl.ir import Graph, Node
-from netdsl.op import Kernel, Optimizer, When, backward_kernels
+from netdsl.kernel import Kernel, When, backward_kernels
+from netdsl.op import Optimizer
 from netdsl.schedule import (
     Buffer,
     Call,

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.op import Kernel, Layer, Loss, Optimizer, backward_kernels
+from netdsl.kernel import Kernel, backward_kernels
+from netdsl.op import Layer, Loss, Optimizer
 from netdsl.tensor import DType, Tensor, View
 
 RUN = {"seed": 1, "step": 1, "layer": 1}

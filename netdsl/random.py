@@ -10,7 +10,7 @@ from zlib import crc32
 
 import numpy as np
 
-from netdsl.op import device, real
+from netdsl.kernel import device, real
 
 
 @device

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
 
-from netdsl.op import Kernel, Loss, Op, Weight
+from netdsl.kernel import Kernel
+from netdsl.op import Loss, Op, Weight
 from netdsl.tensor import Tensor
 
 Role = Literal["value", "grad", "aux", "weight", "dweight", "state", "slot", "target", "loss"]

@@ -23,7 +23,8 @@ from netdsl.autodiff import schedule
 from netdsl.initializers.zeros import Zeros
 from netdsl.interpret import layer_backward, layer_forward, loss_value, update
 from netdsl.ir import Graph, Node
-from netdsl.op import Layer, Loss, Optimizer, Weight, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Layer, Loss, Optimizer, Weight
 from netdsl.optimizers.sgd import SGD
 from netdsl.schedule import Schedule, Term
 from netdsl.source import Source

@@ -5,7 +5,7 @@ Rows are contiguous; four are taken at a time, so that what is loaded is used mo
 
 from __future__ import annotations
 
-from netdsl.op import device, real
+from netdsl.kernel import device, real
 
 
 @device

@@ -10,7 +10,7 @@ import numpy as np
 
 from netdsl.backends.cpu.blocks import add_rows, dot_rows
 from netdsl.backends.override import fast, prange
-from netdsl.op import device, real
+from netdsl.kernel import device, real
 from netdsl.ops.conv import Conv
 
 CHUNKS = 16
@@ -26,14 +26,13 @@ def bounds(size, out, stride, start):
 
 
 @device
-def unfold(cols, x, sizes, window, stride, pad, dilation):
-    """Fill the rows of ``cols`` from the channels ``x`` of an image."""
+def carry(cols, x, sizes, window, stride, pad, dilation, back):
+    """Fill the rows of ``cols`` from the channels ``x`` of an image, or add them ``back`` to it."""
     for k in range(cols.shape[0]):
         d = k % window[2]
         b = k // window[2] % window[1]
         a = k // (window[2] * window[1]) % window[0]
         plane = x[k // (window[2] * window[1] * window[0])]
-        row = cols[k]
         shift = d * dilation[2] - pad[2]
         first, last = bounds(plane.shape[2], sizes[2], stride[2], shift)
         for i in range(sizes[0]):
@@ -41,50 +40,38 @@ def unfold(cols, x, sizes, window, stride, pad, dilation):
             for j in range(sizes[1]):
                 q = j * stride[1] - pad[1] + b * dilation[1]
                 begin = (i * sizes[1] + j) * sizes[2]
-                part = row[begin : begin + sizes[2]]
-                if 0 <= p < plane.shape[0] and 0 <= q < plane.shape[1]:
-                    line = plane[p, q]
-                    for r in range(first):
-                        part[r] = real(0)
-                    if stride[2] == 1:
-                        source = line[first + shift : last + shift]
-                        part[first:last] = source
-                    else:
-                        for r in range(first, last):
-                            part[r] = line[r * stride[2] + shift]
-                    for r in range(last, sizes[2]):
-                        part[r] = real(0)
-                else:
+                part = cols[k, begin : begin + sizes[2]]
+                inside = 0 <= p < plane.shape[0] and 0 <= q < plane.shape[1]
+                if inside and back:
+                    carry_back(part, plane[p, q], first, last, stride[2], shift)
+                elif inside:
+                    carry_line(part, plane[p, q], first, last, stride[2], shift)
+                elif not back:
                     part[:] = real(0)
 
 
 @device
-def fold(x, cols, sizes, window, stride, pad, dilation):
-    """Add the rows of ``cols`` back to where `unfold` took them from."""
-    for k in range(cols.shape[0]):
-        d = k % window[2]
-        b = k // window[2] % window[1]
-        a = k // (window[2] * window[1]) % window[0]
-        plane = x[k // (window[2] * window[1] * window[0])]
-        row = cols[k]
-        shift = d * dilation[2] - pad[2]
-        first, last = bounds(plane.shape[2], sizes[2], stride[2], shift)
-        for i in range(sizes[0]):
-            p = i * stride[0] - pad[0] + a * dilation[0]
-            for j in range(sizes[1]):
-                q = j * stride[1] - pad[1] + b * dilation[1]
-                if 0 <= p < plane.shape[0] and 0 <= q < plane.shape[1]:
-                    begin = (i * sizes[1] + j) * sizes[2]
-                    part = row[begin : begin + sizes[2]]
-                    line = plane[p, q]
-                    if stride[2] == 1:
-                        source = part[first:last]
-                        goal = line[first + shift : last + shift]
-                        for r in range(goal.shape[0]):
-                            goal[r] += source[r]
-                    else:
-                        for r in range(first, last):
-                            line[r * stride[2] + shift] += part[r]
+def carry_line(part, line, first, last, stride, shift):
+    """``part[r] = line[r * stride + shift]`` from ``first`` to ``last``, and zeros around."""
+    part[:first] = real(0)
+    part[last:] = real(0)
+    if stride == 1:
+        part[first:last] = line[first + shift : last + shift]
+    else:
+        for r in range(first, last):
+            part[r] = line[r * stride + shift]
+
+
+@device
+def carry_back(part, line, first, last, stride, shift):
+    """``line[r * stride + shift] += part[r]`` from ``first`` to ``last``."""
+    if stride == 1:
+        source, goal = part[first:last], line[first + shift : last + shift]
+        for r in range(goal.shape[0]):
+            goal[r] += source[r]
+    else:
+        for r in range(first, last):
+            line[r * stride + shift] += part[r]
 
 
 @fast(Conv, "y")
@@ -98,7 +85,8 @@ def conv_y_rows(out, x, weight, bias, add, window, stride, pad, dilation, groups
         n = task // groups
         g = task % groups
         cols = np.empty((steps, sizes[0] * sizes[1] * sizes[2]), out.dtype)
-        unfold(cols, x[n, g * inner : (g + 1) * inner], sizes, window, stride, pad, dilation)
+        image = x[n, g * inner : (g + 1) * inner]
+        carry(cols, image, sizes, window, stride, pad, dilation, False)
         for o in range(g * each, (g + 1) * each):
             row = out[n, o].reshape(cols.shape[1])
             start = bias[o] if bias is not None else real(0)
@@ -124,7 +112,7 @@ def conv_dx_rows(out, dy, weight, add, window, stride, pad, dilation, groups):
         image = out[n, g * inner : (g + 1) * inner]
         if not add:
             image[:] = real(0)
-        fold(image, cols, sizes, window, stride, pad, dilation)
+        carry(cols, image, sizes, window, stride, pad, dilation, True)
 
 
 @fast(Conv, "dweight")
@@ -142,7 +130,7 @@ def conv_dweight_rows(out, dy, x, add, stride, pad, dilation, groups):
         for n in range(chunk * x.shape[0] // chunks, (chunk + 1) * x.shape[0] // chunks):
             for g in range(groups):
                 image = x[n, g * inner : (g + 1) * inner]
-                unfold(cols, image, sizes, window, stride, pad, dilation)
+                carry(cols, image, sizes, window, stride, pad, dilation, False)
                 for o in range(g * each, (g + 1) * each):
                     dot_rows(sums[chunk, o], dy[n, o].reshape(positions), cols, steps)
     flat = out.reshape((out.shape[0], steps))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netdsl.backends.override import fast, prange
-from netdsl.op import device, real
+from netdsl.kernel import device, real
 from netdsl.ops.tanh import Tanh
 
 PIECE = 1 << 12

@@ -6,7 +6,8 @@ import math
 
 from netdsl.arguments import Rate
 from netdsl.errors import Problem
-from netdsl.op import Loss, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Loss
 from netdsl.tensor import DType, Tensor, by_channel
 
 

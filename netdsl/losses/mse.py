@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from netdsl.op import Loss, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Loss
 from netdsl.tensor import Tensor, by_channel
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.arguments import LARGEST, Pad, Sizes
-from netdsl.op import Layer, as_three, device, kernel, real
+from netdsl.kernel import device, kernel, real
+from netdsl.op import Layer, as_three
 from netdsl.tensor import Tensor, in_space
 from netdsl.windows import Axis, Windows, slide
 

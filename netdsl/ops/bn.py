@@ -5,7 +5,8 @@ from __future__ import annotations
 from netdsl.arguments import Fraction, Positive
 from netdsl.initializers.ones import Ones
 from netdsl.initializers.zeros import Zeros
-from netdsl.op import Initializer, Layer, State, Weight, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Initializer, Layer, State, Weight
 from netdsl.tensor import Tensor, by_channel
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.errors import Problem
-from netdsl.op import Layer, kernel
+from netdsl.kernel import kernel
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, by_channel
 
 

@@ -9,7 +9,8 @@ from netdsl.arguments import Count, Pad, Sizes
 from netdsl.errors import Problem
 from netdsl.initializers.kaiming import Kaiming
 from netdsl.initializers.zeros import Zeros
-from netdsl.op import Initializer, Layer, Weight, expand, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Initializer, Layer, Weight, expand
 from netdsl.tensor import Tensor, in_space
 from netdsl.windows import Windows, slide
 

@@ -6,7 +6,8 @@ from netdsl.arguments import Count
 from netdsl.errors import Problem
 from netdsl.initializers.kaiming import Kaiming
 from netdsl.initializers.zeros import Zeros
-from netdsl.op import Initializer, Layer, Weight, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Initializer, Layer, Weight
 from netdsl.tensor import Tensor
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.arguments import Rate
-from netdsl.op import Layer, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Layer
 from netdsl.random import uniform
 from netdsl.tensor import Tensor
 

@@ -6,7 +6,8 @@ from math import prod
 from typing import Any
 
 from netdsl.errors import Problem
-from netdsl.op import Layer, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, in_space
 
 

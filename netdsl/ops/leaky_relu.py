@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from netdsl.arguments import Positive
-from netdsl.op import Layer, elementwise, real
+from netdsl.kernel import elementwise, real
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, flat
 
 

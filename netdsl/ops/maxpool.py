@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from netdsl.arguments import Pad, Sizes
-from netdsl.op import Layer, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Layer
 from netdsl.tensor import DType, Tensor, in_space
 from netdsl.windows import Windows, slide
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from netdsl.op import Layer, elementwise, kernel, real
+from netdsl.kernel import elementwise, kernel, real
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, agree, flat
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from netdsl.op import Layer, elementwise, real
+from netdsl.kernel import elementwise, real
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, flat
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from netdsl.op import Layer, elementwise, real
+from netdsl.kernel import elementwise, real
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, flat
 
 

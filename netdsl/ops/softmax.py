@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from netdsl.op import Layer, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Layer
 from netdsl.tensor import Tensor, by_channel
 
 

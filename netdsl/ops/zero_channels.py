@@ -6,7 +6,8 @@ from typing import Any
 
 from netdsl.arguments import Count, Sizes
 from netdsl.errors import Problem
-from netdsl.op import Layer, as_three, expand, kernel, real
+from netdsl.kernel import kernel, real
+from netdsl.op import Layer, as_three, expand
 from netdsl.tensor import Tensor, in_space
 
 

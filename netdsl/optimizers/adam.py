@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 
 from netdsl.arguments import Positive, Rate
-from netdsl.op import Optimizer, elementwise, real
+from netdsl.kernel import elementwise, real
+from netdsl.op import Optimizer
 
 
 class Adam(Optimizer, name="adam"):

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from netdsl.arguments import Positive, Rate
 from netdsl.errors import Problem
-from netdsl.op import Optimizer, elementwise, real
+from netdsl.kernel import elementwise, real
+from netdsl.op import Optimizer
 
 
 class SGD(Optimizer, name="sgd"):
