@@ -239,7 +239,7 @@ TRAIN = "train {{\n  optimizer = sgd(0.1, momentum=0.9)\n  metrics = [top(1), ac
 
 
 def trained(loss: str, body: str = "dense(3) as a\ndense(3) as b\noutput a, b") -> Net:
-    text = f"net A {{\n  input x(4)\n{body}\n}}\n{TRAIN.format(loss)}"
+    text = f"net A {{\n  input x(3)\n{body}\n}}\n{TRAIN.format(loss)}"
     return load_source(Source("a.net", text))
 
 
@@ -250,8 +250,8 @@ def trained(loss: str, body: str = "dense(3) as a\ndense(3) as b\noutput a, b") 
         ("cross_entropy(@a) + 0.3 * cross_entropy(@b)", [(1.0, "a", None), (0.3, "b", None)]),
         ("2 * (mse(@a) + mse(@b) * 0.5)", [(2.0, "a", None), (1.0, "b", None)]),
         ("(mse(@a) + mse(@b)) * 0.5 * 3", [(1.5, "a", None), (1.5, "b", None)]),
-        ("mse(@a, @b)", [(1.0, "a", "b")]),
-        ("mse(target=@a, prediction=@b)", [(1.0, "b", "a")]),
+        ("mse(@a, @x)", [(1.0, "a", "x")]),
+        ("mse(target=@x, prediction=@b)", [(1.0, "b", "x")]),
     ],
 )
 def test_losses(loss: str, terms: list[tuple[float, str, str | None]]) -> None:
@@ -274,7 +274,7 @@ def test_predict_wants_one_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         def predict(self, x: object) -> dict[str, object]:
             return {"a": x, "b": x}
 
-    np.save(tmp_path / "x.npy", np.zeros((1, 4), np.float32))
+    np.save(tmp_path / "x.npy", np.zeros((1, 3), np.float32))
     net = trained("loss = mse(@a)")
     monkeypatch.setattr(session, "open_run", lambda path, device: (net, Two(), []))
     with pytest.raises(RecipeError) as caught:
@@ -288,6 +288,8 @@ PUBLISHED = {
     # Parameters, and multiply-accumulates in units of 10^9: as the papers' code has them
     # (torchvision for all but LeNet-5).
     "LeNet5": (61_706, None),
+    "AlexNet": (60_965_224, 0.72),
+    "UNet": (31_030_658, None),
     "VGG11": (132_863_336, None),
     "VGG13": (133_047_848, None),
     "VGG16": (138_357_544, 15.47),

@@ -8,8 +8,8 @@ from dataclasses import MISSING
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
-from netdsl.arguments import Word, accept
-from netdsl.elaborate.scope import Argument, Given, Group, Scope, brief
+from netdsl.arguments import Sizes, Word, accept
+from netdsl.elaborate.scope import Argument, Given, Group, Scope, TensorValue, brief
 from netdsl.elaborate.strangers import argument_help, op_help
 from netdsl.elaborate.values import FUNCTIONS, evaluate
 from netdsl.errors import MeaningError, Problem
@@ -146,6 +146,8 @@ def convert(kind: Any, value: Any, span: Span, scope: Scope, registry: Registry)
         if not isinstance(value, (list, tuple)):
             raise Problem(f"wants a list, not {brief(value)}", help=f"write [{brief(value)}]")
         return tuple(convert(get_args(kind)[0], item, span, scope, registry) for item in value)
+    if kind == Sizes and isinstance(value, TensorValue):
+        return value.tensor.spatial  # crop(@u): a tensor stands for its sizes
     if not _is_op(kind):
         return accept(kind, value)
     if isinstance(value, Word):
