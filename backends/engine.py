@@ -1,6 +1,7 @@
 import math
 import operator
 import os
+import tempfile
 from types import SimpleNamespace
 
 
@@ -20,9 +21,10 @@ class Engine:
     and the passes come from the subclass below.
     """
 
-    INPUTS = ()  # (name, sizes of one sample, type)
+    INPUTS = ()  # (name, sizes of one sample, type, number of classes or None)
     OUTPUTS = ()  # (name, tensor that holds it, sizes of one sample)
-    TARGET = None  # (name, sizes of one sample, type, number of classes or None)
+    TARGET = None  # the same for the labels, if a loss wants any
+    SCORED = None  # (tensor, sizes of one sample) of the prediction that labels are compared with
     WEIGHTS = ()  # (name, sizes, start in the flat buffer, distribution, its number)
     STATE = ()  # (name, sizes, first value)
     VALUES = ()  # (tensor, sizes, type, whether it has a batch axis)
@@ -123,6 +125,11 @@ class Engine:
         t = self._bind(count)
         return [copy_out(t.values[key]).reshape((-1, *sizes)) for _, key, sizes in self.OUTPUTS]
 
+    def scored(self, count):
+        """The same for the prediction that the first loss with labels reads."""
+        key, sizes = self.SCORED
+        return copy_out(self._bind(count).values[key]).reshape((-1, *sizes))
+
     def parameters(self):
         """What training learns: a copy of every weight by its name."""
         return {name: self._take("weight", name) for name in self._places}
@@ -164,21 +171,26 @@ class Engine:
                 raise ValueError(f"{name} is not of this network")
             if name in known and np.shape(array) != known[name]:
                 raise ValueError(f"{name} has the sizes {np.shape(array)}, not {known[name]}")
+            if np.asarray(array).dtype.kind not in "iuf":
+                raise ValueError(f"{name} holds {np.asarray(array).dtype}, not numbers")
+        goes_on = all(f"optimizer/{slot}/{name}" in arrays for slot, name in slots)
+        step, seed = (int(np.ravel(arrays.get(f"training/{w}", 0))[0]) for w in ("step", "seed"))
         for name in self._places:
             self._put("weight", name, arrays[name])
         for name in self._state:
             copy_in(self._state[name], np.asarray(arrays[name], real))
         for slot, name in slots:
-            self._put(slot, name, arrays.get(f"optimizer/{slot}/{name}", np.zeros(wanted[name])))
-        self.step = int(arrays.get("training/step", 0))
-        self.seed = int(arrays.get("training/seed", self.seed))
+            kept = arrays[f"optimizer/{slot}/{name}"] if goes_on else np.zeros(wanted[name])
+            self._put(slot, name, kept)
+        self.step = step if goes_on else 0
+        self.seed = seed if "training/seed" in arrays else self.seed
 
     def save(self, path):
         """Write a snapshot as ``.npz``; the file is whole or is not there."""
         path = os.fspath(path)
-        beside = f"{path}.{os.getpid()}.tmp"
+        handle, beside = tempfile.mkstemp(suffix=".tmp", dir=os.path.dirname(path) or ".")
         try:
-            with open(beside, "wb") as file:
+            with open(handle, "wb") as file:
                 np.savez(file, **self.snapshot())
                 file.flush()
                 os.fsync(file.fileno())
@@ -194,7 +206,7 @@ class Engine:
 
     def check(self, *arrays, target=True):
         """Inputs (and the target) in the shapes of this network; ValueError if they do not suit."""
-        wanted = [(*row, None) for row in self.INPUTS]
+        wanted = list(self.INPUTS)
         if target and self.TARGET:
             wanted.append(self.TARGET)
         if len(arrays) != len(wanted):

@@ -57,8 +57,8 @@ def _override_text(call: Call, body: Callable[..., Any], real: str) -> KernelTex
         *(f"    {name} = {value!r}" for name, value in known.items() if name in wanted),
         _body(body),
     ]
-    helpers = [f"@device\n{_source(helper)}" for helper in _helpers(body)]
-    return KernelText((*_constants(body), *helpers), "\n".join(lines))
+    called = [f"@device\n{_source(callee)}" for callee in _callees(body)]
+    return KernelText((*_constants(body), *called), "\n".join(lines))
 
 
 def _constants(fn: Callable[..., Any]) -> tuple[str, ...]:
@@ -77,7 +77,6 @@ def plan(call: Call, real: str) -> KernelPlan:
     types += ["f8" if isinstance(v, float) or _is_rate(v) else "i8" for v in call.passed.values()]
     touched = (call.out, *operands)
     return KernelPlan(
-        name="{name}",
         index=index,
         parameters=("out", *names, *call.passed),
         arrays=("out", *names),
@@ -139,21 +138,21 @@ def function_name(op: Op, kernel: Kernel) -> str:
 
 def functions(op: Op, kernel: Kernel) -> Iterator[str]:
     """The texts of a kernel's mathematics: first what it calls, then itself."""
-    for helper in _helpers(kernel.fn):
-        yield f"@device\n{_source(helper)}"
+    for callee in _callees(kernel.fn):
+        yield f"@device\n{_source(callee)}"
     names = (*kernel.index, *kernel.tensors, *kernel.numbers)
     head = f"def {function_name(op, kernel)}({', '.join(names)}):"
     yield f"@device\n{head}\n{_body(kernel.fn)}"
 
 
 @cache
-def _helpers(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+def _callees(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
     """The ``@device`` functions that a function calls, those they call first."""
     found: dict[Callable[..., Any], None] = {}
     for node in ast.walk(ast.parse(_source(fn))):
-        helper = fn.__globals__.get(node.id) if isinstance(node, ast.Name) else None
-        if isinstance(helper, FunctionType) and "device" in helper.__dict__ and helper is not fn:
-            found.update(dict.fromkeys((*_helpers(helper), helper)))
+        callee = fn.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(callee, FunctionType) and "device" in callee.__dict__ and callee is not fn:
+            found.update(dict.fromkeys((*_callees(callee), callee)))
     return tuple(found)
 
 

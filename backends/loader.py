@@ -29,7 +29,6 @@ def cache_directory() -> Path:
     path = Path(root).absolute() / _versions()
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.parent.chmod(path.parent.stat().st_mode & ~0o077)
     except OSError as error:
         raise RunError(
             "E510",
@@ -53,10 +52,14 @@ def load(emitted: Emitted) -> ModuleType:
 
 def import_from(directory: Path, stem: str) -> ModuleType:
     """Import a generated file, always under one name: Numba's cache remembers it."""
+    import numba
+
     package = sys.modules.get(PACKAGE)
     if package is None or package.__path__ != [str(directory)]:
         package = sys.modules[PACKAGE] = ModuleType(PACKAGE)
         package.__path__ = [str(directory)]
+    # Compiled kernels go beside their texts, into the private directory, and nowhere else.
+    numba.config.CACHE_DIR = ""
     importlib.invalidate_caches()
     return importlib.import_module(f"{PACKAGE}.{stem}")
 
@@ -74,4 +77,5 @@ def write(emitted: Emitted) -> tuple[Path, str]:
 
 def _versions() -> str:
     """A folder for each set of versions, since compiled kernels fit no other."""
-    return "-".join(f"{name}{version(name)}" for name in ("netdsl", "numba", "numpy"))
+    packages = (f"{name}{version(name)}" for name in ("netdsl", "numba", "numpy"))
+    return "-".join((*packages, str(sys.implementation.cache_tag)))

@@ -99,11 +99,12 @@ class ModelText:
     def tables(self) -> Iterator[str]:
         """What the engine must know of the network, as data."""
         s = self.schedule
-        yield from _table("INPUTS", ((key(b), b.tensor.dims, b.tensor.dtype) for b in s.inputs))
+        yield from _table("INPUTS", (self.fed(buffer) for buffer in s.inputs))
         yield from _table("OUTPUTS", ((o.name, key(o.buffer), o.tensor.dims) for o in s.outputs))
         if s.target:
-            row = (key(s.target), s.target.tensor.dims, s.target.tensor.dtype, s.classes)
-            yield f"    TARGET = {_literal(row)}"
+            yield f"    TARGET = {_literal(self.fed(s.target))}"
+        if s.scored:
+            yield f"    SCORED = {_literal((key(s.scored.buffer), s.scored.tensor.dims))}"
         draws = [(p, p.weight.init.draw(p.weight.fan_in, p.weight.fan_out)) for p in s.weights]
         rows = ((str(p.buffer), p.weight.dims, p.start, *draw) for p, draw in draws)
         yield from _table("WEIGHTS", rows)
@@ -117,6 +118,11 @@ class ModelText:
         names = dict.fromkeys(self.kernels.values())
         yield from (f"        {_literal(name[2:])}: {name}," for name in names)
         yield "    }"
+
+    def fed(self, buffer: Buffer) -> tuple[Any, ...]:
+        """What the engine must know of an array that the user gives."""
+        tensor = buffer.tensor
+        return (key(buffer), tensor.dims, tensor.dtype, self.schedule.classes.get(buffer))
 
     def buffers(self) -> list[Buffer]:
         """The tensors that a step leaves behind: all but weights and what belongs to them."""

@@ -30,7 +30,7 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[st
     workers = min(cores or 1, len(missing) // FEW)
     if workers < 2:
         return missing
-    command = [sys.executable, "-m", "netdsl.backends.warmup", str(directory)]
+    command = [sys.executable, "-P", "-m", "netdsl.backends.warmup", str(directory)]
     running = [
         subprocess.Popen([*command, *missing[i::workers]], stderr=subprocess.DEVNULL)
         for i in range(workers)

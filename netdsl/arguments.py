@@ -72,28 +72,30 @@ class Padding:
 
 @dataclass(frozen=True)
 class Number:
-    """A number between two bounds; ``open_above`` leaves the upper bound itself out."""
+    """A number between two bounds; ``open_above`` and ``open_below`` leave a bound itself out."""
 
     least: float = float("-inf")
     most: float = float("inf")
     open_above: bool = False
+    open_below: bool = False
 
     def accept(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise Problem(f"wants a number, not {spell(value)}")
         if not isfinite(value):
             raise Problem("wants a finite number")
-        beyond = value >= self.most if self.open_above else value > self.most
-        if value < self.least or beyond:
+        above = value >= self.most if self.open_above else value > self.most
+        below = value <= self.least if self.open_below else value < self.least
+        if above or below:
             raise Problem(f"must be {self.bounds()}, not {value}")
         return float(value)
 
     def bounds(self) -> str:
         """The bounds in words."""
+        least = f"{'above' if self.open_below else 'at least'} {self.least:g}"
         if self.most == float("inf"):
-            return f"at least {self.least:g}"
-        below = "below" if self.open_above else "at most"
-        return f"at least {self.least:g} and {below} {self.most:g}"
+            return least
+        return f"{least} and {'below' if self.open_above else 'at most'} {self.most:g}"
 
 
 Count = Annotated[int, Whole(1)]
@@ -101,7 +103,8 @@ Index = Annotated[int, Whole(0)]
 Sizes = Annotated[int | tuple[int, ...], Extent(1)]
 Pad = Annotated[int | tuple[int, ...] | str, Padding()]
 Real = Annotated[float, Number()]
-Positive = Annotated[float, Number(0.0)]
+NonNegative = Annotated[float, Number(0.0)]
+Positive = Annotated[float, Number(0.0, open_below=True)]
 Fraction = Annotated[float, Number(0.0, 1.0)]
 Rate = Annotated[float, Number(0.0, 1.0, open_above=True)]
 

@@ -39,10 +39,7 @@ def schedule(
     losses = _Losses(layers, tuple(terms))
     reached = _reached(graph, losses.terms)
     weights = _place(graph, reached)
-    outputs = tuple(
-        Output(graph.origin(name).name, layers.value(name), graph[name].tensor)
-        for name in graph.outputs
-    )
+    outputs = _distinct(tuple(map(layers.output, graph.outputs)), graph.outputs)
     states = tuple(_states(graph))
     measured = tuple(losses.forward())
     predict = tuple(layers.forward("eval"))
@@ -55,6 +52,7 @@ def schedule(
         outputs=outputs,
         target=losses.target(),
         classes=losses.classes(),
+        scored=losses.scored(),
         weights=weights,
         states=states,
         slots=optimizer.slots if optimizer else (),
@@ -66,6 +64,13 @@ def schedule(
         update=tuple(_update(optimizer, weights, reached)) if optimizer else (),
         lr=optimizer.lr if optimizer else None,
     )
+
+
+def _distinct(outputs: tuple[Output, ...], names: tuple[str, ...]) -> tuple[Output, ...]:
+    """Outputs by the names of their nodes where one layer made several of them."""
+    if len({output.name for output in outputs}) == len(outputs):
+        return outputs
+    return tuple(replace(o, name=name) for o, name in zip(outputs, names, strict=True))
 
 
 def _reached(graph: Graph, terms: tuple[Term, ...]) -> set[str]:
@@ -121,6 +126,10 @@ class _Layers:
         """The memory of a node's tensor."""
         root = self.graph[self.root[name]]
         return Buffer("value", root.name, "", root.tensor)
+
+    def output(self, name: str) -> Output:
+        """A node's tensor for the user, called after the layer that made it."""
+        return Output(self.graph.origin(name).name, self.value(name), self.graph[name].tensor)
 
     def grad(self, name: str) -> Buffer:
         """The memory of the gradient by a node's tensor."""
@@ -225,13 +234,22 @@ class _Losses:
                 return Buffer("target", self.fresh("target"), "", tensor)
         return None
 
-    def classes(self) -> int | None:
-        """How many classes the labels may tell apart, where they are classes."""
-        given = [self.layers.graph[t.prediction].tensor for t in self.terms if t.target is None]
-        target = self.target()
-        if target is None or target.tensor.dtype is not DType.INT:
-            return None
-        return min(prediction.channels for prediction in given)
+    def classes(self) -> dict[Buffer, int]:
+        """How many classes the losses tell apart, for every tensor of them that is a target."""
+        found: dict[Buffer, int] = {}
+        for term in self.terms:
+            buffer = self.layers.value(term.target) if term.target else self.target()
+            if buffer is not None and buffer.tensor.dtype is DType.INT:
+                channels = self.layers.graph[term.prediction].tensor.channels
+                found[buffer] = min(found.get(buffer, channels), channels)
+        return found
+
+    def scored(self) -> Output | None:
+        """The prediction that metrics read: the first that is compared with labels."""
+        for term in self.terms:
+            if term.target is None:
+                return self.layers.output(term.prediction)
+        return None
 
     def forward(self) -> Iterator[Call]:
         """The calls that measure the losses."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 import netdsl
-from netdsl.errors import NetError, Warning_
+from netdsl.errors import DataError, NetError, Warning_
 
 if TYPE_CHECKING:
     from netdsl.compiler import Net
@@ -83,6 +83,10 @@ def compile_(
 
     loaded = _load(file, net, changes, recipe)
     path = output or Path(f"{loaded.name.lower()}.py")
+    if path.resolve() == file.resolve():
+        raise DataError(
+            "E413", f"{path} is the network itself", help="name another file: -o net.py"
+        )
     replace(path, loaded.source(device).encode())
     click.echo(f"wrote {path}")
 
@@ -110,7 +114,7 @@ def train_(
     runs: Path,
 ) -> None:
     """Train a network as its train section says, and save the run."""
-    from netdsl.session import train
+    from netdsl.commands import train
 
     given = {"epochs": epochs, "seed": seed, "device": device}
     changes = [*changes, *(f"train.{k}={v}" for k, v in given.items() if v is not None)]
@@ -122,7 +126,7 @@ def train_(
 @DEVICE
 def evaluate_(run: Path, device: str | None) -> None:
     """Measure a trained RUN (its directory) on the test data of its recipe."""
-    from netdsl.session import evaluate
+    from netdsl.commands import evaluate
 
     evaluate(run, device, click.echo)
 
@@ -134,7 +138,7 @@ def evaluate_(run: Path, device: str | None) -> None:
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs as .npy.")
 def predict_(run: Path, samples: Path, device: str | None, output: Path | None) -> None:
     """Apply a trained RUN (its directory) to SAMPLES: a .npy array, or a picture."""
-    from netdsl.session import predict
+    from netdsl.commands import predict
 
     predict(run, samples, device, output, click.echo)
 

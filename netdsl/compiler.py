@@ -116,7 +116,10 @@ class Net:
         from netdsl.runtime.model import Model
 
         recipe = self.recipe
-        batch = batch or (recipe.batch if recipe else 64)
+        if batch is None:
+            batch = recipe.batch if recipe else 64
+        if batch < 1:
+            raise ValueError(f"batch must be 1 or more, not {batch}")
         check_memory(self.schedule().memory(batch), batch)
         module, missing = self._module(device, report)
         engine = module.Model(

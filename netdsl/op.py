@@ -15,9 +15,9 @@ from pkgutil import iter_modules
 from typing import (
     Any,
     ClassVar,
-    Literal,
     dataclass_transform,
     get_args,
+    get_origin,
     get_type_hints,
 )
 
@@ -238,9 +238,7 @@ class Schedule(Op, kind="schedule"):
 
 
 class Metric(Op, kind="metric"):
-    """A figure that people read, never a gradient: ``score`` of a batch, averaged over all."""
-
-    best: ClassVar[Literal["max", "min"]] = "max"
+    """A figure that people read, never a gradient: the higher, the better."""
 
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
         """The sum over the samples of the batch."""
@@ -272,21 +270,28 @@ def import_all(package: str, path: Iterable[str]) -> None:
         import_module(f"{package}.{module.name}")
 
 
-def call_text(op: Op) -> str:
-    """The op as the language writes it, defaults left out: ``conv(64, 7, stride=2)``."""
+def call_text(op: Op, whole: bool = False) -> str:
+    """The op as the language writes it: ``conv(64, 7, stride=2)``, defaults left out.
+
+    ``whole`` names every parameter: ``sgd(lr=0.05, momentum=0.9, nesterov=false, …)``.
+    """
     given: list[str] = []
     for parameter in op.parameters():
         value = getattr(op, parameter.name)
-        if parameter.required:
-            given.append(_argument(value, parameter.kind))
-        elif value != parameter.default:
-            given.append(f"{parameter.name}={_argument(value, parameter.kind)}")
+        text = value_text(value, parameter.kind, whole)
+        if whole or not parameter.required:
+            text = f"{parameter.name}={text}"
+        if whole or parameter.required or value != parameter.default:
+            given.append(text)
     return f"{op.name}({', '.join(given)})" if given else op.name
 
 
-def _argument(value: object, kind: Any) -> str:
+def value_text(value: object, kind: Any, whole: bool = False) -> str:
+    """An argument of a kind as the language writes it."""
     if isinstance(value, Op):
-        return call_text(value)
+        return call_text(value, whole)
+    if get_origin(kind) is tuple and isinstance(value, tuple):
+        return f"[{', '.join(value_text(item, get_args(kind)[0], whole) for item in value)}]"
     # A text has quotes; every other kind that holds a str holds one of the language's words.
     text = str in (kind, *get_args(kind))
     return value if isinstance(value, str) and not text else spell(value)

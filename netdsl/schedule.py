@@ -110,11 +110,6 @@ class Placed:
         """How many numbers it has."""
         return prod(self.weight.dims)
 
-    @property
-    def stop(self) -> int:
-        """The end of its elements."""
-        return self.start + self.size
-
 
 @dataclass(frozen=True)
 class Output:
@@ -131,14 +126,16 @@ class Schedule:
 
     ``train`` and ``evaluate`` are forward passes, each with the losses last; ``predict`` is the
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
-    ``update`` applies them. ``classes`` is how many classes the labels may tell apart.
+    ``update`` applies them. ``classes`` is how many
+    classes a target may tell apart, ``scored`` the prediction that metrics compare with the labels.
     """
 
     name: str
     inputs: tuple[Buffer, ...]
     outputs: tuple[Output, ...]
     target: Buffer | None
-    classes: int | None
+    classes: Mapping[Buffer, int]
+    scored: Output | None
     weights: tuple[Placed, ...]
     states: tuple[tuple[Buffer, float], ...]
     slots: tuple[str, ...]

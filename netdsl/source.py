@@ -70,14 +70,14 @@ class Span:
         line = self.source.line(self.line).replace("\t", " ")
         first = self.column - 1
         width = max(1, min(self.end - self.start, len(line) - first))
-        shown, first = _window(line, first, width)
+        shown, first = _window(line, first)
         number = f"{self.line:4} | "
         gutter = " " * (len(number) - 2) + "| "
         caret = "^" * max(1, min(width, len(shown) - first))
         return f"{number}{shown}\n{gutter}{' ' * first}{caret}"
 
 
-def _window(line: str, first: int, width: int, limit: int = 100) -> tuple[str, int]:
+def _window(line: str, first: int, limit: int = 100) -> tuple[str, int]:
     """Cut a long line around the piece, so that an excerpt fits a terminal."""
     if len(line) <= limit:
         return line, first

@@ -29,13 +29,12 @@ class Target:
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """A kernel to be written: its name, its output's rank, and how one element is computed.
+    """A kernel to be written: its index, its parameters, and how one element is computed.
 
     ``element`` is the expression of the element at ``index`` (or, for elementwise kernels, of the
     elements at that place); ``assign`` is ``=`` or ``+=``; ``small`` ones are not worth a thread.
     """
 
-    name: str
     index: tuple[str, ...]
     parameters: tuple[str, ...]
     arrays: tuple[str, ...]

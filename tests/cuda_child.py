@@ -122,7 +122,7 @@ class Facts:
 def compiled(sources: list[str], folder: str, arch: tuple[int, int]) -> dict[str, Facts]:
     """Every kernel of some modules, compiled to PTX and assembled for an architecture.
 
-    A kernel's helpers ask for the present GPU, which there is none of: a stand-in answers.
+    What a kernel calls asks for the present GPU, which there is none of: a stand-in answers.
     """
     from numba import cuda
 

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import netdsl
-from netdsl import cli, session
+from netdsl import cli, commands
 from netdsl.runtime import checkpoint
 
 NET = Path(__file__).parent / "nets" / "tiny.net"
@@ -211,7 +211,7 @@ def test_evaluate_gives_what_train_gave(trained: Trained, capsys: Capture) -> No
 
 
 def test_predict(trained: Trained, tmp_path: Path, capsys: Capture) -> None:
-    data = session.read_data(net := netdsl.load(NET), session.needs(net))
+    data = commands.read_data(net := netdsl.load(NET), commands.needs(net))
     np.save(tmp_path / "x.npy", data.test.x[:20])
     assert run("predict", trained.path, tmp_path / "x.npy") == 0
     lines = capsys.readouterr().out.splitlines()
@@ -229,7 +229,7 @@ def test_predict(trained: Trained, tmp_path: Path, capsys: Capture) -> None:
 
 def test_predict_a_picture(trained: Trained, tmp_path: Path, capsys: Capture) -> None:
     image = pytest.importorskip("PIL.Image")
-    data = session.read_data(net := netdsl.load(NET), session.needs(net))
+    data = commands.read_data(net := netdsl.load(NET), commands.needs(net))
     picture = np.round(data.test.x[0, 0] * 255).astype(np.uint8)
     image.fromarray(picture).save(tmp_path / "digit.png")
     np.save(tmp_path / "digit.npy", picture[None, None])
@@ -285,15 +285,15 @@ def test_a_named_recipe(tmp_path: Path, capsys: Capture) -> None:
 
 INTERRUPT = """
 import os, signal
-import netdsl.cli, netdsl.session
-class Keeper(netdsl.session._Keeper):
+import netdsl.cli, netdsl.commands
+class Keeper(netdsl.commands._Keeper):
     def epoch(self, number, *rest):
         self.number = number
         super().epoch(number, *rest)
     def batch(self, images, figures):
         if self.number == EPOCH:
             os.kill(os.getpid(), signal.SIGINT)
-netdsl.session._Keeper = Keeper
+netdsl.commands._Keeper = Keeper
 netdsl.cli.main()
 """
 

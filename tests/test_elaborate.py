@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import netdsl
-from netdsl import session
+from netdsl import commands
 from netdsl.compiler import Net, change, load_source, nets
 from netdsl.errors import RecipeError
 from netdsl.ir import Graph
@@ -276,9 +276,9 @@ def test_predict_wants_one_output(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     np.save(tmp_path / "x.npy", np.zeros((1, 3), np.float32))
     net = trained("loss = mse(@a)")
-    monkeypatch.setattr(session, "open_run", lambda path, device: (net, Two(), []))
+    monkeypatch.setattr(commands, "open_run", lambda path, device: (net, Two(), []))
     with pytest.raises(RecipeError) as caught:
-        session.predict(tmp_path, tmp_path / "x.npy", None, None, print)
+        commands.predict(tmp_path, tmp_path / "x.npy", None, None, print)
     assert caught.value.code == "E310"
 
 

@@ -9,14 +9,16 @@ from numba import njit, prange
 os.environ.setdefault("GOMP_SPINCOUNT", "0")
 # Sums may be reordered, so that loops use SIMD; NaN and infinity stay what they are.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
-device = njit(fastmath=FAST, forceinline=True)
+# A division by zero is infinite or NaN, as everywhere else in numerical code.
+OPTIONS = {"fastmath": FAST, "error_model": "numpy"}
+device = njit(forceinline=True, **OPTIONS)
 
 
 def kernel(*types, parallel=True):
     """A compiled function of arrays and numbers, for exactly these types."""
 
     def compiled(function):
-        dispatcher = njit(parallel=parallel, cache=True, fastmath=FAST, nogil=True)(function)
+        dispatcher = njit(parallel=parallel, cache=True, nogil=True, **OPTIONS)(function)
         dispatcher.types = f"void({', '.join(types)})"
         return dispatcher
 

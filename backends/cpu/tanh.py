@@ -12,10 +12,9 @@ PIECE = 1 << 12
 
 @device
 def tanh_part(out, x, add):
-    """``tanh`` to 4 units in the last place of a float32, by the rational function of Eigen.
+    """``tanh`` within 5 units in the last place of a float32, by the rational function of Eigen.
 
-    Beyond 7.9 it is 1 to the last bit. The library's function costs ten times as much, since it is
-    called for every element.
+    The library's function costs ten times as much, since it is called for every element.
     """
     for i in range(out.shape[0]):
         v = min(max(x[i], real(-7.9053111076)), real(7.9053111076))

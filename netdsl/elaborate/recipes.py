@@ -48,7 +48,13 @@ def training(train: ast.Train, graph: Graph, scope: Scope, registry: Registry) -
         help = "write: optimizer = sgd(lr=0.05, momentum=0.9)"
         raise RecipeError("E303", "the train section has no optimizer", word, help)
     recipe = make(Recipe, bound, word, scope, registry)
-    return Training(recipe, tuple(_Losses(graph, scope, registry).terms(losses, 1.0)))
+    found = _Losses(graph, scope, registry)
+    terms = tuple(found.terms(losses, 1.0))
+    if recipe.metrics and (found.labels is None or found.labels.dtype is not DType.INT):
+        message = f"{recipe.metrics[0].name} compares with classes, and no loss has any"
+        help = "leave the metrics out, or train with cross_entropy"
+        raise RecipeError("E318", message, bound["metrics"].span, help)
+    return Training(recipe, terms)
 
 
 def _check_key(key: ast.Name, scope: Scope) -> None:

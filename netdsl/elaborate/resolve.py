@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any, get_args
+from typing import Any
 
-from netdsl.arguments import spell
 from netdsl.elaborate.overrides import chosen_train
-from netdsl.op import Op
+from netdsl.op import value_text
 from netdsl.recipe import Recipe
 from netdsl.source import Source
 from netdsl.syntax import ast
@@ -35,16 +34,4 @@ def _filled(train: ast.Train, recipe: Recipe) -> ast.Train:
 
 
 def _expr(value: Any, kind: Any) -> ast.Expr:
-    return parse_expr(Source("the recipe", _text(value, kind)))
-
-
-def _text(value: Any, kind: Any) -> str:
-    """A value with all its arguments: ``sgd(lr=0.05, momentum=0.9, nesterov=false, …)``."""
-    if isinstance(value, Op):
-        args = (f"{p.name}={_text(getattr(value, p.name), p.kind)}" for p in value.parameters())
-        return f"{value.name}({', '.join(args)})" if value.parameters() else value.name
-    if isinstance(value, tuple) and any(isinstance(item, Op) for item in value):
-        return f"[{', '.join(_text(item, Op) for item in value)}]"
-    # A text has quotes; every other kind that holds a str holds one of the language's words.
-    text = str in (kind, *get_args(kind))
-    return value if isinstance(value, str) and not text else spell(value)
+    return parse_expr(Source("the recipe", value_text(value, kind, whole=True)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Literal
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.op import Initializer
 
 
@@ -16,7 +16,7 @@ class Kaiming(Initializer, name="kaiming"):
     """
 
     distribution: Literal["uniform", "normal"] = "uniform"
-    gain: Positive = sqrt(2)
+    gain: NonNegative = sqrt(2)
     fan: Literal["in", "out"] = "in"
 
     examples = (("kaiming",), ("kaiming(normal, gain=1, fan=out)",))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.op import Initializer
 
 
 class Normal(Initializer, name="normal"):
     """``w ~ N(0, std**2)``: the same for every layer (Krizhevsky et al. 2012)."""
 
-    std: Positive = 0.01
+    std: NonNegative = 0.01
 
     synonyms = {"stddev": "std"}
     examples = (("normal",), ("normal(0.02)",))

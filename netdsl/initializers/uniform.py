@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.op import Initializer
 
 
 class Uniform(Initializer, name="uniform"):
     """``w ~ U(-bound, bound)``: the same for every layer."""
 
-    bound: Positive
+    bound: NonNegative
 
     synonyms = {"maxval": "bound", "b": "bound"}
     examples = (("uniform(0.1)",),)

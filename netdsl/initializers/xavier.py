@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import sqrt
 from typing import Literal
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.op import Initializer
 
 
@@ -16,7 +16,7 @@ class Xavier(Initializer, name="xavier"):
     """
 
     distribution: Literal["uniform", "normal"] = "uniform"
-    gain: Positive = 1.0
+    gain: NonNegative = 1.0
 
     examples = (("xavier",), ("xavier(normal, gain=2)",))
 

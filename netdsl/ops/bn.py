@@ -14,7 +14,8 @@ class BatchNorm(Layer, name="bn"):
     """``y = weight * (x - mean) / sqrt(var + eps) + bias``, statistics over batch and space.
 
     Ioffe and Szegedy 2015. Evaluation uses the running statistics: ``running = (1 - momentum) *
-    running + momentum * new``, with the unbiased variance, as PyTorch does.
+    running + momentum * new``, with the unbiased variance, as PyTorch does. A batch that has one
+    value for a channel, which PyTorch refuses, leaves them as they are.
     """
 
     eps: Positive = 1e-5
@@ -72,14 +73,18 @@ def var(c, /, x, mean):
 
 
 @kernel(BatchNorm, when="train")
-def running_mean(c, /, mean, running_mean, *, momentum):
+def running_mean(c, /, x, mean, running_mean, *, momentum):
+    if x.shape[0] * x.shape[2] < 2:
+        return running_mean[c]  # one value has no variance: it would spoil what is known
     return running_mean[c] + real(momentum) * (mean[c] - running_mean[c])
 
 
 @kernel(BatchNorm, when="train")
 def running_var(c, /, x, var, running_var, *, momentum):
     count = x.shape[0] * x.shape[2]
-    unbiased = var[c] * real(count) / real(max(count - 1, 1))
+    if count < 2:
+        return running_var[c]
+    unbiased = var[c] * real(count) / real(count - 1)
     return running_var[c] + real(momentum) * (unbiased - running_var[c])
 
 

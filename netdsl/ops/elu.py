@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.kernel import elementwise, real
 from netdsl.op import Layer
 from netdsl.tensor import Tensor, flat
@@ -14,7 +14,7 @@ from netdsl.tensor import Tensor, flat
 class Elu(Layer, name="elu"):
     """``y = x`` above 0, ``y = alpha * (exp(x) - 1)`` below (Clevert et al. 2015)."""
 
-    alpha: Positive = 1.0
+    alpha: NonNegative = 1.0
 
     view = staticmethod(flat)
     examples = (("elu", "2x3"), ("elu(0.5)", "1x2x3"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.kernel import elementwise, real
 from netdsl.op import Layer
 from netdsl.tensor import Tensor, flat
@@ -11,7 +11,7 @@ from netdsl.tensor import Tensor, flat
 class LeakyRelu(Layer, name="leaky_relu"):
     """``y = x if x > 0 else slope * x`` (Maas et al. 2013)."""
 
-    slope: Positive = 0.01
+    slope: NonNegative = 0.01
 
     view = staticmethod(flat)
     synonyms = {"negative_slope": "slope", "alpha": "slope"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from netdsl.arguments import Count, Positive
+from netdsl.arguments import Count, NonNegative, Positive
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
 from netdsl.tensor import Tensor, by_channel
@@ -17,8 +17,8 @@ class LocalResponseNorm(Layer, name="lrn"):
     """
 
     size: Count = 5
-    alpha: Positive = 1e-4
-    beta: Positive = 0.75
+    alpha: NonNegative = 1e-4
+    beta: NonNegative = 0.75
     k: Positive = 1.0
 
     view = staticmethod(by_channel)

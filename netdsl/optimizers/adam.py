@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from netdsl.arguments import Positive, Rate
+from netdsl.arguments import NonNegative, Positive, Rate
 from netdsl.kernel import elementwise, real
 from netdsl.op import Optimizer
 
@@ -17,11 +17,11 @@ class Adam(Optimizer, name="adam"):
     ``decay_bn=false`` leaves biases and normalisation alone.
     """
 
-    lr: Positive = 0.001
+    lr: NonNegative = 0.001
     beta1: Rate = 0.9
     beta2: Rate = 0.999
     eps: Positive = 1e-8
-    weight_decay: Positive = 0.0
+    weight_decay: NonNegative = 0.0
     decay_bn: bool = True
 
     slots = ("m", "v")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.arguments import Positive, Rate
+from netdsl.arguments import NonNegative, Rate
 from netdsl.errors import Problem
 from netdsl.kernel import elementwise, real
 from netdsl.op import Optimizer
@@ -15,10 +15,10 @@ class SGD(Optimizer, name="sgd"):
     ``decay_bn=false`` leaves biases and normalisation alone.
     """
 
-    lr: Positive = 0.01
+    lr: NonNegative = 0.01
     momentum: Rate = 0.0
     nesterov: bool = False
-    weight_decay: Positive = 0.0
+    weight_decay: NonNegative = 0.0
     decay_bn: bool = True
 
     slots = ("velocity",)

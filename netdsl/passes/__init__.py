@@ -13,9 +13,8 @@ Pass = Callable[[Graph], Graph]
 PIPELINE: tuple[Pass, ...] = (expectations, dead)
 
 
-def run(graph: Graph, watch: Callable[[str, Graph], None] = lambda name, graph: None) -> Graph:
-    """The graph after all passes; ``watch(name, graph)`` sees it after each."""
+def run(graph: Graph) -> Graph:
+    """The graph after all passes."""
     for one in PIPELINE:
         graph = one(graph).verify()
-        watch(one.__name__, graph)
     return graph

@@ -8,6 +8,7 @@ from netdsl.errors import RunError
 
 MEMINFO = Path("/proc/meminfo")
 LIMIT = Path("/sys/fs/cgroup/memory.max")
+USED = Path("/sys/fs/cgroup/memory.current")
 
 
 def check_memory(wanted: int, batch: int) -> None:
@@ -26,7 +27,7 @@ def available() -> int | None:
     except (OSError, StopIteration, ValueError):
         return None
     try:
-        return min(free, int(LIMIT.read_text()))
+        return min(free, int(LIMIT.read_text()) - int(USED.read_text()))
     except (OSError, ValueError):  # no limit is set: the file says "max", or is not there
         return free
 

@@ -93,6 +93,7 @@ class Model:
             self.engine.restore(arrays)
         except ValueError as error:
             raise RunError("E504", f"{path} does not fit this network: {error}") from error
+        self.normalization = None
         if "normalization/mean" in arrays:
             mean, std = arrays["normalization/mean"], arrays["normalization/std"]
             self.normalization = Normalization(mean, std)

@@ -12,6 +12,10 @@ from netdsl.tensor import Tensor
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".gif": "GIF"}
 
 
+MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
+"""What Pillow turns into 8 bits without loss."""
+
+
 def read_samples(path: Path, tensor: Tensor) -> np.ndarray:
     """One picture or an array of samples, in the shape that an input wants.
 
@@ -50,6 +54,9 @@ def _picture(path: Path, tensor: Tensor) -> np.ndarray:
         ) from error
     try:
         with Image.open(path, formats=sorted(set(PICTURES.values()))) as picture:
+            if picture.mode not in MODES:
+                message = f"{path} has pixels of the kind {picture.mode}, which do not fit 8 bits"
+                raise DataError("E410", message, help="give it as a .npy array")
             grey = tensor.channels == 1
             array = np.asarray(picture.convert("L" if grey else "RGB"))
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:

@@ -40,11 +40,14 @@ class Tally:
     loss: float = 0.0
     scores: tuple[float, ...] = ()
 
-    def add(self, loss: float, prediction: np.ndarray, target: np.ndarray) -> None:
-        """Count a batch."""
+    def add(self, loss: float, engine: Any, target: np.ndarray) -> None:
+        """Count the batch that an engine has just computed."""
         self.count += len(target)
         self.loss += loss * len(target)
-        new = [metric.score(prediction, target) for metric in self.recipe.metrics]
+        if not self.recipe.metrics:
+            return
+        prediction = engine.scored(len(target))
+        new = [metric.score(prediction, _labels(target)) for metric in self.recipe.metrics]
         old = self.scores or (0.0,) * len(new)
         self.scores = tuple(a + float(b) for a, b in zip(old, new, strict=True))
 
@@ -74,18 +77,20 @@ def train(
 ) -> list[Figures]:
     """Train an engine by a recipe; returns the figures of every epoch."""
     watch = watch or Watch()
-    epochs = epochs or recipe.epochs
+    epochs = recipe.epochs if epochs is None else epochs
+    if epochs < 1:
+        raise ValueError(f"epochs must be 1 or more, not {epochs}")
     batches = Batches(samples, recipe.batch, normal)
     history: list[Figures] = []
     for epoch in range(epochs):
         watch.epoch(epoch + 1, epochs, len(samples))
         tally = Tally(recipe)
-        for i, (x, y) in enumerate(batches.shuffled(recipe.seed, epoch)):
+        for i, (x, y) in enumerate(batches.shuffled(engine.seed, epoch)):
             rate = learning_rate(recipe, epoch + (i + 0.5) / len(batches), epochs)
             loss = engine.train_step(*taken(engine, x, y), lr=rate)
             if not isfinite(loss):
                 raise _lost(engine.step, epoch + 1, loss, rate)
-            tally.add(loss, engine.outputs(len(x))[0], _labels(y))
+            tally.add(loss, engine, y)
             watch.batch(len(x), tally.figures())
         figures = tally.figures()
         if held is not None:
@@ -107,7 +112,7 @@ def score(engine: Any, batches: Batches, recipe: Recipe, prefix: str = "") -> Fi
     tally = Tally(recipe)
     for x, y in batches.in_order():
         loss = engine.loss(*taken(engine, x, y))
-        tally.add(loss, engine.outputs(len(x))[0], _labels(y))
+        tally.add(loss, engine, y)
     return tally.figures(prefix)
 
 

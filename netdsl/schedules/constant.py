@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.op import Schedule
 
 
 class Constant(Schedule, name="constant"):
     """``rate = lr``, after a linear warm-up of so many epochs."""
 
-    warmup: Positive = 0.0
+    warmup: NonNegative = 0.0
 
     synonyms = {"warmup_epochs": "warmup"}
     examples = (("constant",), ("constant(warmup=2)",))

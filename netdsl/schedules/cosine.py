@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from math import cos, pi
 
-from netdsl.arguments import Fraction, Positive
+from netdsl.arguments import Fraction, NonNegative
 from netdsl.op import Schedule
 
 
@@ -14,7 +14,7 @@ class Cosine(Schedule, name="cosine"):
     ``done`` is the part that is over of what follows the warm-up; the rate ends at ``floor * lr``.
     """
 
-    warmup: Positive = 0.0
+    warmup: NonNegative = 0.0
     floor: Fraction = 0.0
 
     synonyms = {"warmup_epochs": "warmup", "eta_min": "floor", "alpha": "floor"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.arguments import Positive
+from netdsl.arguments import NonNegative
 from netdsl.op import Schedule
 
 
@@ -13,9 +13,9 @@ class Step(Schedule, name="step"):
     81 have the full rate.
     """
 
-    at: tuple[Positive, ...]
-    factor: Positive = 0.1
-    warmup: Positive = 0.0
+    at: tuple[NonNegative, ...]
+    factor: NonNegative = 0.1
+    warmup: NonNegative = 0.0
 
     synonyms = {"milestones": "at", "gamma": "factor", "warmup_epochs": "warmup"}
     examples = (("step(at=[2, 4])",), ("step([1.5, 3], factor=0.5, warmup=1)",))

@@ -34,10 +34,11 @@ def train(net: Net, runs: Path, say: Say) -> Run:
     """Train a net by its recipe and leave a run directory; ends with the test figures."""
     recipe = needs(net)
     data = read_data(net, recipe)
+    resolved = net.resolved()
     say(net.summary() + "\n")
     with progress() as screen:
         model = net.compile(report=screen.compiling)
-        run = Run.create(runs, net.name.lower(), net.resolved(), threads())
+        run = Run.create(runs, net.name.lower(), resolved, threads())
         say(_sizes(data) + f"; the run is saved in {run.path}")
         facts = {
             "net": net.name,
@@ -74,9 +75,10 @@ def predict(path: Path, samples: Path, device: str | None, output: Path | None, 
         replace(output, content.getvalue())
         say(f"wrote {output}: {' x '.join(map(str, made.shape))}")
         return
+    shares = net.graph.origin(net.graph.outputs[0]).layer.name == "softmax"
     for number, row in enumerate(made):
         named = made.ndim == 2 and made.shape[1] == len(classes)
-        say(f"{number}: {_best(row, classes) if named else row.tolist()}")
+        say(f"{number}: {_best(row, classes, shares) if named else row.tolist()}")
 
 
 def open_run(path: Path, device: str | None) -> tuple[Net, Model, list[str]]:
@@ -113,28 +115,47 @@ def read_data(net: Net, recipe: Recipe) -> Data:
     except NetError as error:
         error.span = error.span or net.setting("data")
         raise
-    wanted = net.graph.inputs[0].tensor
+    span = net.setting("data")
+    if len(net.graph.inputs) > 1:
+        names = ", ".join(node.name for node in net.graph.inputs)
+        message = f"{recipe.data.name} feeds one input, the network has {names}"
+        raise RecipeError("E316", message, span, "train it in Python: net.compile().engine")
+    wanted = net.graph.inputs[0]
     found = Tensor(tuple(data.train.x.shape[1:]))
-    if found.dims != wanted.dims:
-        message = f"{recipe.data.name} has samples of {found}, the network takes {wanted}"
-        help = f"write: input {net.graph.inputs[0].name}({found})"
-        raise RecipeError("E311", message, net.setting("data"), help)
-    made = net.graph[net.graph.outputs[0]]
-    classes = len(data.classes)
-    if made.tensor.channels < classes:
-        message = f"{recipe.data.name} has {classes} classes, {made.name} has {made.tensor}"
-        raise RecipeError("E312", message, made.span, f"end the network with: dense({classes})")
+    if found.dims != wanted.tensor.dims:
+        message = f"{recipe.data.name} has samples of {found}, the network takes {wanted.tensor}"
+        raise RecipeError("E311", message, span, f"write: input {wanted.name}({found})")
+    check_labels(net, recipe.data.name, len(data.classes))
     return data
+
+
+def check_labels(net: Net, data: str, classes: int) -> None:
+    """The losses must compare with one class for a sample, or with no labels at all."""
+    schedule = net.schedule()
+    if schedule.target is None or schedule.scored is None:
+        return
+    made = schedule.scored
+    known = schedule.classes.get(schedule.target)
+    if known is None or schedule.target.tensor.size != 1:
+        message = f"{data} has one class for each sample, the loss wants "
+        message += f"{schedule.target.tensor} {'numbers' if known is None else 'classes'}"
+        help = "compare with a tensor of the network, mse(@made, target=@image), or with classes"
+        raise RecipeError("E317", message, net.setting("loss"), help)
+    if known < classes:
+        message = f"{data} has {classes} classes, {made.name} has {made.tensor}"
+        place = net.graph[made.name].span
+        raise RecipeError("E312", message, place, f"end the network with: dense({classes})")
 
 
 def report(model: Model, data: Data, say: Say) -> Figures:
     """Print the figures on the test data, and which class was taken for which."""
     figures = model.evaluate(data.test.x, data.test.y)
     made = model.predict(data.test.x)
-    if isinstance(made, np.ndarray) and made.ndim == 2 and len(data.classes) <= MOST_CLASSES:
-        predicted = np.argmax(made, axis=1)
-        matrix = confusion(predicted, data.test.y, len(data.classes))
-        say("\n" + confusion_text(matrix, data.classes) + "\n")
+    if model.engine.TARGET and isinstance(made, np.ndarray) and made.ndim == 2:
+        names = [*data.classes, *map(str, range(len(data.classes), made.shape[1]))]
+        if len(names) <= MOST_CLASSES:
+            matrix = confusion(np.argmax(made, axis=1), data.test.y, len(names))
+            say("\n" + confusion_text(matrix, names) + "\n")
     shown = "  ".join(figure(f"test_{name}", value) for name, value in figures.items())
     say(f"{shown}  on {len(data.test):,} samples")
     return figures
@@ -179,7 +200,6 @@ class _Keeper(Watch):
         recipe = self.model.needs_recipe()
         metric = recipe.metrics[0] if recipe.metrics else None
         value = figures[f"val_{column(metric)}"] if metric else -figures["val_loss"]
-        value = -value if metric and metric.best == "min" else value
         if self.best is not None and value <= self.best:
             return False
         self.best = value
@@ -202,9 +222,10 @@ def _sizes(data: Data) -> str:
     return ", ".join(f"{len(split):,} {name}" for name, split in parts if split is not None)
 
 
-def _best(row: np.ndarray, names: list[str]) -> str:
-    """The three likeliest classes, by the softmax of the logits."""
-    shares = np.exp(row - row.max())
-    shares /= shares.sum()
-    order = np.argsort(-shares)[:3]
-    return ", ".join(f"{names[i]} {100 * shares[i]:.1f} %" for i in order)
+def _best(row: np.ndarray, names: list[str], shares: bool) -> str:
+    """The three likeliest classes; of logits, unless the row holds their ``shares`` already."""
+    if not shares:
+        row = np.exp(row - row.max())
+        row /= row.sum()
+    order = np.argsort(-row)[:3]
+    return ", ".join(f"{names[i]} {100 * row[i]:.1f} %" for i in order)
