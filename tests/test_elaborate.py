@@ -235,7 +235,7 @@ def test_what_nothing_uses_is_left_out() -> None:
     assert [str(warning.code) for warning in graph.warnings] == ["W202"]
 
 
-TRAIN = "train {{\n  optimizer = sgd(0.1, momentum=0.9)\n  metrics = [top(1), accuracy]\n  {}\n}}"
+TRAIN = "train {{\n  optimizer = sgd(0.1, momentum=0.9)\n  {}\n}}"
 
 
 def trained(loss: str, body: str = "dense(3) as a\ndense(3) as b\noutput a, b") -> Net:
