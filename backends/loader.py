@@ -52,14 +52,14 @@ def load(emitted: Emitted) -> ModuleType:
 
 def import_from(directory: Path, stem: str) -> ModuleType:
     """Import a generated file, always under one name: Numba's cache remembers it."""
-    import numba
+    from numba.core import config
 
     package = sys.modules.get(PACKAGE)
     if package is None or package.__path__ != [str(directory)]:
         package = sys.modules[PACKAGE] = ModuleType(PACKAGE)
         package.__path__ = [str(directory)]
     # Compiled kernels go beside their texts, into the private directory, and nowhere else.
-    numba.config.CACHE_DIR = ""
+    config.__dict__["CACHE_DIR"] = ""
     importlib.invalidate_caches()
     return importlib.import_module(f"{PACKAGE}.{stem}")
 

@@ -116,11 +116,11 @@ def read_data(net: Net, recipe: Recipe) -> Data:
         error.span = error.span or net.setting("data")
         raise
     span = net.setting("data")
-    if len(net.graph.inputs) > 1:
+    wanted, *others = net.graph.inputs
+    if others:
         names = ", ".join(node.name for node in net.graph.inputs)
         message = f"{recipe.data.name} feeds one input, the network has {names}"
         raise RecipeError("E316", message, span, "train it in Python: net.compile().engine")
-    wanted = net.graph.inputs[0]
     found = Tensor(tuple(data.train.x.shape[1:]))
     if found.dims != wanted.tensor.dims:
         message = f"{recipe.data.name} has samples of {found}, the network takes {wanted.tensor}"
