@@ -160,6 +160,10 @@ def main(args: Sequence[str] | None = None) -> None:
         # The reader has seen enough; Python must not complain about it on its way out.
         sys.stdout = None  # type: ignore[assignment]
         sys.exit(0)
+    except OSError as error:
+        click.echo(f"error[E501]: the output cannot be written: {error.strerror}", err=True)
+        sys.stdout = None  # type: ignore[assignment]
+        sys.exit(1)
 
 
 def _load(file: Path, net: str | None, changes: Sequence[str], recipe: str | None = None) -> Net:

@@ -44,13 +44,17 @@ def vocabulary() -> Registry:
     return REGISTRY
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Net:
     """A network of a file, elaborated and checked: what `netdsl.load` returns."""
 
     file: ast.File
     elaborated: Elaborated
     recipe_name: str | None = None
+
+    def __repr__(self) -> str:
+        parameters = sum(map(self.graph.parameters, self.graph))
+        return f"Net {self.name}: {len(self.graph.nodes)} layers, {parameters:,} parameters"
 
     @property
     def graph(self) -> Graph:

@@ -1,5 +1,6 @@
 import math
 import os
+from contextlib import suppress
 
 import numpy as np
 from numba import njit, prange
@@ -18,7 +19,9 @@ def kernel(*types, parallel=True):
     """A compiled function of arrays and numbers, for exactly these types."""
 
     def compiled(function):
-        dispatcher = njit(parallel=parallel, cache=True, nogil=True, **OPTIONS)(function)
+        dispatcher = njit(parallel=parallel, nogil=True, **OPTIONS)(function)
+        with suppress(RuntimeError):  # where it cannot be kept it is compiled anew each time
+            dispatcher.enable_caching()
         dispatcher.types = f"void({', '.join(types)})"
         return dispatcher
 

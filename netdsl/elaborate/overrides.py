@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from typing import Any, get_args
 
+import numpy as np
+
 from netdsl.errors import MeaningError, nearest
 from netdsl.op import Op, Registry
 from netdsl.recipe import Recipe
@@ -50,6 +52,8 @@ def from_python(name: str, value: Any) -> Override:
 
 def literal(value: Any, span: Span) -> ast.Expr:
     """A Python value as an expression; MeaningError E147 if the language cannot write it."""
+    if isinstance(value, np.generic):
+        value = value.item()
     if isinstance(value, list):
         return ast.ListExpr(span, tuple(literal(item, span) for item in value))
     if isinstance(value, tuple):

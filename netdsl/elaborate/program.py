@@ -45,6 +45,7 @@ class Program:
                         raise MeaningError("E140", message, item.name.span, help)
                     _declare(blocks, item.name.text, item, item.name.span)
                 case ast.Net() | ast.Alias():
+                    _check_strict(item)
                     _declare(nets, item.name.text, item, item.name.span)
                 case ast.Train():
                     name = item.name.text if item.name else None
@@ -155,6 +156,14 @@ def _declare(known: dict[Any, Any], name: str | None, item: ast.Item, span: Span
         help = "give one of them another name" if name else "name one: train paper { ... }"
         raise MeaningError("E146", message, span, help)
     known[name] = item
+
+
+def _check_strict(net: ast.Net | ast.Alias) -> None:
+    """``strict`` is a word of the language that must wait, not a parameter."""
+    given = net.params if isinstance(net, ast.Net) else net.args
+    for item in given:
+        if item.name and item.name.text == "strict":
+            raise MeaningError("E190", "'strict' is not supported yet", item.name.span)
 
 
 def _start(file: ast.File) -> Span:

@@ -145,6 +145,8 @@ class Scope:
     def unknown(self, name: str, span: Span) -> MeaningError:
         """The error for a name without a value."""
         help = nearest(name, self.visible()) or f"give it a value: let {name} = ..."
+        if name in ("True", "False", "None"):
+            help = f"write {name.lower()}"
         if name in self.labels:
             help = f"write @{name} for the tensor of that name"
         return self.error("E101", f"unknown name '{name}'", span, help)

@@ -13,5 +13,7 @@ class Accuracy(Metric, name="accuracy"):
     examples = (("accuracy",),)
 
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
-        right = prediction.argmax(axis=1) == target[:, 0]
+        # A prediction that is no number is never right, wherever argmax finds it.
+        known = ~np.isnan(prediction).any(axis=1)
+        right = (prediction.argmax(axis=1) == target[:, 0]) & known
         return float(right.reshape(len(right), -1).mean(axis=1).sum())
