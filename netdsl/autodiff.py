@@ -6,9 +6,8 @@ Reverse-mode differentiation needs no rules here: an op's kernel called ``dx`` m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
 
 from netdsl.ir import Graph, Node
 from netdsl.kernel import Kernel, When, backward_kernels
@@ -18,17 +17,12 @@ from netdsl.schedule import (
     Call,
     Operand,
     Output,
-    Placed,
     Reads,
-    Role,
     Schedule,
-    Symbol,
     Term,
 )
-from netdsl.tensor import DType, Tensor, View, flat
-
-RUNTIME = {name: Symbol(name) for name in ("seed", "step")}
-"""Numbers that a kernel may ask for and the running model supplies."""
+from netdsl.tensor import DType, Tensor, View
+from netdsl.update import RUNTIME, call_numbers, place, update
 
 
 def schedule(
@@ -38,7 +32,7 @@ def schedule(
     layers = _Layers(graph)
     losses = _Losses(layers, tuple(terms))
     reached = _reached(graph, losses.terms)
-    weights = _place(graph, reached)
+    weights = place(graph, reached)
     outputs = _distinct(tuple(map(layers.output, graph.outputs)), graph.outputs)
     states = tuple(_states(graph))
     measured = tuple(losses.forward())
@@ -61,7 +55,7 @@ def schedule(
         evaluate=_prune((*predict, *measured), made),
         predict=_prune(predict, {output.buffer for output in outputs}),
         backward=_prune(backward, {replace(p.buffer, role="dweight") for p in weights}),
-        update=tuple(_update(optimizer, weights, reached)) if optimizer else (),
+        update=tuple(update(optimizer, weights, reached)) if optimizer else (),
         lr=optimizer.lr if optimizer else None,
     )
 
@@ -84,25 +78,6 @@ def _reached(graph: Graph, terms: tuple[Term, ...]) -> set[str]:
         if node.name in seen:
             seen.update(node.inputs)
     return active & seen
-
-
-def _place(graph: Graph, reached: set[str]) -> tuple[Placed, ...]:
-    """Lay all weights into one flat buffer.
-
-    First those that weight decay always shrinks, then those it may spare, last those that no loss
-    reaches: an update is so one loop over a part of the buffer.
-    """
-    owned = [
-        (Buffer("weight", node.name, name, weight.tensor), weight)
-        for node in graph
-        for name, weight in graph.weights(node).items()
-    ]
-    starts: dict[Buffer, int] = {}
-    start = 0
-    for buffer, weight in sorted(owned, key=lambda o: (o[0].owner not in reached, not o[1].decay)):
-        starts[buffer] = start
-        start += weight.tensor.size
-    return tuple(Placed(buffer, weight, starts[buffer]) for buffer, weight in owned)
 
 
 def _states(graph: Graph) -> Iterator[tuple[Buffer, float]]:
@@ -176,7 +151,7 @@ class _Layers:
         reads = {name: self.read(node, name) for name in kernel.reads}
         if kernel.many:
             reads[kernel.many] = tuple(self.see(node, name) for name in node.inputs)
-        baked, passed = _numbers(kernel, node.layer.numbers(*xs), given)
+        baked, passed = call_numbers(kernel, node.layer.numbers(*xs), given)
         return Call(node.name, node.place, node.layer, kernel, out, reads, baked, passed)
 
     def see(self, node: Node, name: str) -> Operand:
@@ -269,7 +244,7 @@ class _Losses:
         """One kernel of a loss."""
         x = self.layers.graph[term.prediction]
         reads: Reads = {name: self.operand(term, buffer, name) for name in kernel.reads}
-        baked, passed = _numbers(kernel, term.loss.numbers(x.tensor), {"scale": term.weight})
+        baked, passed = call_numbers(kernel, term.loss.numbers(x.tensor), {"scale": term.weight})
         out = self.operand(term, buffer, kernel.makes)
         return Call(buffer.owner, x.place, term.loss, kernel, out, reads, baked, passed)
 
@@ -297,43 +272,6 @@ class _Losses:
         labels = self.target()
         assert labels is not None
         return Operand(labels, view(labels.tensor))
-
-
-def _update(optimizer: Optimizer, weights: tuple[Placed, ...], reached: set[str]) -> Iterator[Call]:
-    """The calls that change the weights; those that no loss reaches stay as they are."""
-    numbers = {p.name: getattr(optimizer, p.name) for p in optimizer.parameters()}
-    learning = [placed for placed in weights if placed.buffer.owner in reached]
-    stop = sum(placed.size for placed in learning)
-    spared = stop
-    if not numbers.get("decay_bn", True):
-        spared = min((p.start for p in learning if not p.weight.decay), default=stop)
-    whole = Tensor((sum(placed.size for placed in weights),), batch=False)
-    spare = {"weight_decay": 0.0} if "weight_decay" in numbers else {}
-    for part, own in [((0, spared), numbers), ((spared, stop), {**numbers, **spare})]:
-        for kernel in optimizer.kernels if part[0] < part[1] else ():
-            reads: Reads = {name: _all(name, whole, part) for name in kernel.reads}
-            baked, passed = _numbers(kernel, own, {**RUNTIME, "lr": Symbol("lr")})
-            out = _all(kernel.makes, whole, part)
-            yield Call("", "train", optimizer, kernel, out, reads, baked, passed)
-
-
-def _all(name: str, whole: Tensor, part: tuple[int, int]) -> Operand:
-    """What an optimizer's kernel reads or makes by a name: a number for each weight."""
-    roles: dict[str, Role] = {"p": "weight", "g": "dweight"}
-    return Operand(Buffer(roles.get(name, "slot"), "", name, whole), flat(whole), part)
-
-
-def _numbers(
-    kernel: Kernel, own: Mapping[str, Any], given: Mapping[str, Any]
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The numbers of a call, those to be compiled in and those to be passed.
-
-    What the op says itself is compiled in unless it is a float: so no change of a learning rate or
-    of a probability compiles anything. What is given for the one call is passed.
-    """
-    known = {**own, **given}
-    passed = {n: known[n] for n in kernel.numbers if n in given or isinstance(known[n], float)}
-    return {n: known[n] for n in kernel.numbers if n not in passed}, passed
 
 
 def _accumulate(calls: Iterable[Call]) -> Iterator[Call]:
