@@ -25,7 +25,7 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[st
 
     A process that fails leaves its kernels to be compiled later, where the error can be seen.
     """
-    missing = [stem for stem in stems if not compiled(directory, stem)]
+    missing = uncompiled(directory, stems)
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     workers = min(cores or 1, len(missing) // FEW)
     if workers < 2:
@@ -37,7 +37,7 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[st
     ]
     try:
         while any(process.poll() is None for process in running):
-            left = [stem for stem in missing if not compiled(directory, stem)]
+            left = uncompiled(directory, missing)
             if report and left:
                 report(len(missing) - len(left), len(missing), left[0].rpartition("_")[0])
             sleep(0.05)
@@ -45,15 +45,16 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[st
         for process in running:
             process.kill()
             process.wait()
-    left = [stem for stem in missing if not compiled(directory, stem)]
+    left = uncompiled(directory, missing)
     if report and not left:
         report(len(missing), len(missing), "")
     return left
 
 
-def compiled(directory: Path, stem: str) -> bool:
-    """Whether Numba's cache beside the kernels has this one."""
-    return any((directory / "__pycache__").glob(f"{stem}.*.nbi"))
+def uncompiled(directory: Path, stems: list[str]) -> list[str]:
+    """The kernels that Numba's cache beside them does not have, by one look at the directory."""
+    known = {path.name.partition(".")[0] for path in (directory / "__pycache__").glob("*.nbi")}
+    return [stem for stem in stems if stem not in known]
 
 
 def main(directory: str, *stems: str) -> None:

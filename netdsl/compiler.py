@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import cached_property
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -87,6 +88,10 @@ class Net:
 
     def schedule(self) -> Schedule:
         """What a target must do: forward, backward, update."""
+        return self._schedule
+
+    @cached_property
+    def _schedule(self) -> Schedule:
         from netdsl.autodiff import schedule
 
         training = self.elaborated.training
