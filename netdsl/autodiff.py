@@ -32,7 +32,8 @@ def schedule(
     layers = _Layers(graph)
     losses = _Losses(layers, tuple(terms))
     reached = _reached(graph, losses.terms)
-    weights = place(graph, reached)
+    learning = {graph[name].owner for name in reached}
+    weights = place(graph, learning)
     outputs = _distinct(tuple(map(layers.output, graph.outputs)), graph.outputs)
     states = tuple(_states(graph))
     measured = tuple(losses.forward())
@@ -55,7 +56,7 @@ def schedule(
         evaluate=_prune((*predict, *measured), made),
         predict=_prune(predict, {output.buffer for output in outputs}),
         backward=_prune(backward, {replace(p.buffer, role="dweight") for p in weights}),
-        update=tuple(update(optimizer, weights, reached)) if optimizer else (),
+        update=tuple(update(optimizer, weights, learning)) if optimizer else (),
         lr=optimizer.lr if optimizer else None,
     )
 
@@ -81,9 +82,9 @@ def _reached(graph: Graph, terms: tuple[Term, ...]) -> set[str]:
 
 
 def _states(graph: Graph) -> Iterator[tuple[Buffer, float]]:
-    for node in graph:
+    for node in filter(graph.owns, graph):
         for name, state in graph.state(node).items():
-            yield Buffer("state", node.name, name, state.tensor), state.value
+            yield Buffer("state", node.owner, name, state.tensor), state.value
 
 
 class _Layers:
@@ -134,7 +135,7 @@ class _Layers:
             return
         by = kernel.makes.removeprefix("d")
         if by in weights:
-            buffer = Buffer("dweight", node.name, by, weights[by].tensor)
+            buffer = Buffer("dweight", node.owner, by, weights[by].tensor)
             yield self.call(node, kernel, Operand(buffer, view(buffer.tensor)))
             return
         inputs = dict(zip(node.layer.inputs(), node.inputs, strict=not node.layer.join))
@@ -164,7 +165,7 @@ class _Layers:
             return self.see(node, node.name)
         xs = self.graph.tensors(node)
         if name in (state := node.layer.state(*xs)):
-            buffer = Buffer("state", node.name, name, state[name].tensor)
+            buffer = Buffer("state", node.owner, name, state[name].tensor)
         else:
             buffer = Buffer("aux", node.name, name, node.layer.aux(*xs)[name])
         return Operand(buffer, node.layer.view(buffer.tensor))
@@ -181,7 +182,7 @@ class _Layers:
         weight = layer.weights(*xs).get(name)
         if weight is None:
             return None
-        return Operand(Buffer("weight", node.name, name, weight.tensor), layer.view(weight.tensor))
+        return Operand(Buffer("weight", node.owner, name, weight.tensor), layer.view(weight.tensor))
 
 
 class _Losses:

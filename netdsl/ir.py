@@ -6,7 +6,7 @@ order, the order of the file: whatever walks the graph meets producers first.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -19,11 +19,27 @@ from netdsl.tensor import Tensor
 
 
 @dataclass(frozen=True)
+class Region:
+    """A piece of the file that stands for several layers: a block's call, ``residual { }``.
+
+    ``kind`` is the name of the block or of the connection, ``call`` what was written with its
+    values, ``bottleneck(c=64, stride=1)``, ``span`` where, ``label`` what ``as`` calls it.
+    """
+
+    kind: str
+    call: str
+    span: Span
+    label: str = ""
+
+
+@dataclass(frozen=True)
 class Node:
     """A layer in its place.
 
     ``name`` is unique: the path of blocks and the layer, ``stage1.bottleneck2.conv1``. ``span`` is
-    the step in the file, ``frames`` the block calls that led there, outermost first.
+    the step in the file, ``frames`` the block calls that led there, outermost first. ``shared`` is
+    the layer whose weights it uses, if they are not its own. A ``side`` node belongs to a head that
+    only training computes.
     """
 
     name: str
@@ -32,6 +48,13 @@ class Node:
     tensor: Tensor
     span: Span
     frames: tuple[Frame, ...] = ()
+    shared: str = ""
+    side: bool = False
+
+    @property
+    def owner(self) -> str:
+        """The layer under whose name its weights are kept."""
+        return self.shared or self.name
 
     @property
     def path(self) -> tuple[str, ...]:
@@ -46,13 +69,17 @@ class Node:
 
 @dataclass(frozen=True)
 class Graph:
-    """A network: nodes in topological order, its outputs, what else losses read, and warnings."""
+    """A network: nodes in topological order, its outputs, what else losses read, and warnings.
+
+    ``regions`` tells of the blocks that the names of the nodes go through, by their paths.
+    """
 
     name: str
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     heads: tuple[str, ...] = ()
     warnings: tuple[Warning_, ...] = field(default=(), compare=False)
+    regions: Mapping[str, Region] = field(default_factory=dict, compare=False)
 
     @cached_property
     def network(self) -> nx.MultiDiGraph[str]:
@@ -68,6 +95,10 @@ class Graph:
     @cached_property
     def _by_name(self) -> dict[str, Node]:
         return {node.name: node for node in self.nodes}
+
+    @cached_property
+    def _owners(self) -> dict[str, str]:
+        return {node.owner: node.name for node in reversed(self.nodes)}
 
     def __getitem__(self, name: str) -> Node:
         return self._by_name[name]
@@ -95,8 +126,14 @@ class Graph:
         """What a node keeps from step to step, by name."""
         return node.layer.state(*self.tensors(node))
 
+    def owns(self, node: Node) -> bool:
+        """Whether a node is the first to use its weights and its state; others only share them."""
+        return self._owners[node.owner] == node.name
+
     def parameters(self, node: Node) -> int:
-        """How many numbers a node learns."""
+        """How many numbers a node learns; what it shares with an earlier one does not count."""
+        if not self.owns(node):
+            return 0
         return sum(weight.tensor.size for weight in self.weights(node).values())
 
     def macs(self, node: Node) -> int:

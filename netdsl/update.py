@@ -15,29 +15,29 @@ RUNTIME = {name: Symbol(name) for name in ("seed", "step")}
 """Numbers that a kernel may ask for and the running model supplies."""
 
 
-def place(graph: Graph, reached: set[str]) -> tuple[Placed, ...]:
+def place(graph: Graph, learning: set[str]) -> tuple[Placed, ...]:
     """Lay all weights into one flat buffer.
 
     First those that weight decay always shrinks, then those it may spare, last those that no loss
     reaches: an update is so one loop over a part of the buffer.
     """
     owned = [
-        (Buffer("weight", node.name, name, weight.tensor), weight)
-        for node in graph
+        (Buffer("weight", node.owner, name, weight.tensor), weight)
+        for node in filter(graph.owns, graph)
         for name, weight in graph.weights(node).items()
     ]
     starts: dict[Buffer, int] = {}
     start = 0
-    for buffer, weight in sorted(owned, key=lambda o: (o[0].owner not in reached, not o[1].decay)):
+    for buffer, weight in sorted(owned, key=lambda o: (o[0].owner not in learning, not o[1].decay)):
         starts[buffer] = start
         start += weight.tensor.size
     return tuple(Placed(buffer, weight, starts[buffer]) for buffer, weight in owned)
 
 
-def update(optimizer: Optimizer, weights: tuple[Placed, ...], reached: set[str]) -> Iterator[Call]:
-    """The calls that change the weights; those that no loss reaches stay as they are."""
+def update(optimizer: Optimizer, weights: tuple[Placed, ...], owners: set[str]) -> Iterator[Call]:
+    """The calls that change the weights of some owners; those that no loss reaches stay."""
     numbers = {p.name: getattr(optimizer, p.name) for p in optimizer.parameters()}
-    learning = [placed for placed in weights if placed.buffer.owner in reached]
+    learning = [placed for placed in weights if placed.buffer.owner in owners]
     stop = sum(placed.size for placed in learning)
     spared = stop
     if not numbers.get("decay_bn", True):

@@ -13,6 +13,7 @@ from netdsl.elaborate.nodes import Names, Place
 from netdsl.elaborate.scope import BodyValue, Scope, TensorValue, brief
 from netdsl.elaborate.values import arguments
 from netdsl.errors import ShapeError, nearest
+from netdsl.ir import Region
 from netdsl.op import Layer, Parameter
 from netdsl.syntax import ast
 from netdsl.tensor import Tensor
@@ -33,7 +34,7 @@ def residual(
     (option A); a body in braces is itself the shortcut. ``drop`` is stochastic depth.
     """
     bound = _bind(wrap, (SHORTCUT, DROP), scope)
-    at = Place(wrap.name.span, scope, names.inner("residual"))
+    at = Place(wrap.name.span, scope, names)
     made = network.inside(wrap.body, current, scope, at.names)
     shortcut = _shortcut(network, bound, current, made, at)
     if made.tensor != shortcut.tensor:
@@ -51,7 +52,8 @@ def _shortcut(
     """What is added to the body's output."""
     policy = bound["shortcut"].value if "shortcut" in bound else SHORTCUT.default
     if isinstance(policy, BodyValue):
-        return network.inside(policy.body, current, policy.scope, at.names.inner("shortcut"))
+        region = Region("shortcut", "shortcut", at.span)
+        return network.inside(policy.body, current, policy.scope, at.names.inner(region))
     if not isinstance(policy, Word) or policy.name not in POLICIES:
         message = f"shortcut of residual must be one of {', '.join(POLICIES)}, or a body in braces"
         help = nearest(str(policy), POLICIES)
@@ -97,7 +99,7 @@ def dense_block(
     """
     bound = _bind(wrap, (STEPS,), scope)
     steps = argument_value("dense_block", STEPS, bound["n"], scope, network.registry)
-    at = Place(wrap.name.span, scope, names.inner("dense_block"))
+    at = Place(wrap.name.span, scope, names)
     for _ in range(steps):
         scope.spend(at.span)
         made = network.inside(wrap.body, current, scope, at.names)

@@ -21,6 +21,7 @@ from netdsl.elaborate.scope import (
 from netdsl.elaborate.strangers import layer_help
 from netdsl.elaborate.values import arguments, evaluate, tensor, truth
 from netdsl.errors import Frame, NetError, nearest
+from netdsl.ir import Region
 from netdsl.op import Layer, Registry
 from netdsl.source import Span
 from netdsl.syntax import ast
@@ -204,7 +205,7 @@ class Network:
                 return self.merge(atom, entering, scope, names, label)
             case ast.Wrap():
                 entering = self.entering(current, atom.name.span, scope)
-                return self.wrap(atom, entering, scope, names)
+                return self.wrap(atom, entering, scope, names, label)
             case ast.Ref(name=name):
                 return tensor(name, atom.span, scope)
             case ast.Body():
@@ -263,7 +264,7 @@ class Network:
         held: tuple[Group, ...] = (value.args,) if isinstance(value, Given) else ()
         args = (*scope.default(target), *held, arguments(call.args, scope))
         if target in self.blocks:
-            return self.block(self.blocks[target], call, args, current, scope, names)
+            return self.block(self.blocks[target], call, args, current, scope, names, label)
         layer = self.layers.get(target)
         if layer is None:
             raise no_layer(call.name, scope, self)
@@ -290,15 +291,17 @@ class Network:
         current: TensorValue,
         scope: Scope,
         names: Names,
+        label: ast.Name | None,
     ) -> TensorValue:
         """A block: its body, with its parameters in scope and names of its own."""
         name = block.name.text
         inner = scope.called(current)
         parameters(name, block.params, args, call.span, inner, scope)
         shown = ", ".join(f"{key}={brief(value)}" for key, value in inner.names.items())
-        frame = Frame(f"block {name}({shown})" if shown else f"block {name}", call.span)
-        inner.frames = (*scope.frames, frame)
-        return self.inside(block.body, current, inner, names.inner(name))
+        shown = f"{name}({shown})" if shown else name
+        inner.frames = (*scope.frames, Frame(f"block {shown}", call.span))
+        region = Region(name, shown, call.span, label.text if label else "")
+        return self.inside(block.body, current, inner, names.inner(region))
 
     def merge(
         self,
@@ -324,7 +327,14 @@ class Network:
         args = (*scope.default(name), arguments(merge.args, scope))
         return self.layer(name, args, tuple(branches), Place(span, scope, names, label))
 
-    def wrap(self, wrap: ast.Wrap, current: TensorValue, scope: Scope, names: Names) -> TensorValue:
+    def wrap(
+        self,
+        wrap: ast.Wrap,
+        current: TensorValue,
+        scope: Scope,
+        names: Names,
+        label: ast.Name | None,
+    ) -> TensorValue:
         """``residual { }`` and its like."""
         connection = self.connections.get(wrap.name.text)
         if connection is None:
@@ -332,7 +342,10 @@ class Network:
             help = nearest(wrap.name.text, known) or f"these do: {', '.join(known)}"
             message = f"'{wrap.name.text}' does not take a body in braces"
             raise scope.error("E133", message, wrap.name.span, help)
-        return connection(self, wrap, current, scope, names)
+        given = ", ".join(arg.span.text for arg in wrap.args)
+        shown = f"{wrap.name.text}({given})" if given else wrap.name.text
+        region = Region(wrap.name.text, shown, wrap.name.span, label.text if label else "")
+        return connection(self, wrap, current, scope, names.inner(region))
 
 
 def no_layer(name: ast.Name, scope: Scope, network: Network) -> NetError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from netdsl.elaborate.scope import Argument, Scope, TensorValue
 from netdsl.errors import Problem, ShapeError, Warning_
-from netdsl.ir import Node
+from netdsl.ir import Node, Region
 from netdsl.op import Layer
 from netdsl.source import Span
 from netdsl.syntax import ast
@@ -20,19 +20,24 @@ LARGEST = 2**31 - 1
 
 @dataclass
 class Names:
-    """Fresh names within a block call: ``conv1``, ``conv2``."""
+    """Fresh names within a block call: ``conv1``, ``conv2``; ``regions`` are those of the net."""
 
     path: str = ""
     counts: dict[str, int] = field(default_factory=dict)
+    regions: dict[str, Region] = field(default_factory=dict)
 
     def fresh(self, stem: str) -> str:
         """The next name for a layer or a block."""
         self.counts[stem] = self.counts.get(stem, 0) + 1
         return f"{self.path}{stem}{self.counts[stem]}"
 
-    def inner(self, stem: str) -> Names:
-        """The names inside a block."""
-        return Names(f"{self.fresh(stem)}.")
+    def inner(self, region: Region) -> Names:
+        """The names inside a block, which bears its label or its kind and a number."""
+        name = self.path + region.label
+        if not region.label or name in self.regions:
+            name = self.fresh(region.kind)
+        self.regions[name] = region
+        return Names(f"{name}.", regions=self.regions)
 
 
 @dataclass(frozen=True)

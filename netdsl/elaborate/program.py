@@ -79,13 +79,15 @@ class Program:
         open_ = next((param.name.text for param in net.params if param.default is None), "")
         advice = f"give it a default, net {net.name.text}({open_}=10), or a value: --set {open_}=10"
         parameters(net.name.text, net.params, args, chosen.name.span, inner, scope, advice)
-        last = network.body(net.body, None, inner, Names())
+        names = Names()
+        last = network.body(net.body, None, inner, names)
         if last is None:
             help = "begin it with: input image(1x28x28)"
             raise MeaningError("E143", f"net {net.name.text} is empty", net.name.span, help)
         outputs = tuple(network.outputs) or (last.node,)
         nodes = tuple(network.nodes.made.values())
-        graph = Graph(chosen.name.text, nodes, outputs, warnings=tuple(network.nodes.warnings))
+        warnings = tuple(network.nodes.warnings)
+        graph = Graph(chosen.name.text, nodes, outputs, (), warnings, names.regions)
         trained = self.training(recipe, graph, inner)
         if trained:
             read = (name for term in trained.terms for name in (term.prediction, term.target))
