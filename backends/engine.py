@@ -30,6 +30,7 @@ class Engine:
     VALUES = ()  # (tensor, sizes, type, whether it has a batch axis)
     SLOTS = ()  # what the optimizer keeps for each weight
     LOSSES = ()  # the tensors whose sum training makes small
+    MEASURED = ()  # those that evaluation knows: it has no side heads
     KERNELS = {}  # the kernels by the names of the layers they were first made for
     LR = None  # the learning rate of the network's recipe; None if it has no recipe
 
@@ -97,7 +98,7 @@ class Engine:
         total = count = 0
         for t in self._batches(self.check(*inputs_and_target)):
             self.evaluate_pass(t)
-            total += self._loss(t) * t.count
+            total += self._loss(t, self.MEASURED) * t.count
             count += t.count
         return total / count
 
@@ -118,7 +119,7 @@ class Engine:
         self.train_pass(t)
         self.backward_pass(t)
         self.update_pass(t, float(self.lr if lr is None else lr))
-        return self._loss(t)
+        return self._loss(t, self.LOSSES)
 
     def outputs(self, count):
         """The outputs that the last step or evaluation of ``count`` samples left in memory."""
@@ -254,20 +255,31 @@ class Engine:
             self._bound = {**dict(list(self._bound.items())[-3:]), count: t}
         return self._bound[count]
 
-    def _loss(self, t):
-        return sum(float(copy_out(t.values[name])[0]) for name in self.LOSSES)
+    def _loss(self, t, names):
+        return sum(float(copy_out(t.values[name])[0]) for name in names)
 
 
 TYPES = {"real": real, "int": np.int32}
 
 
 def draw(generator, law, value, sizes):
-    """Random numbers of a distribution: normal (std), uniform (bound) or constant (value)."""
+    """Weights by a law and its number: normal (std), uniform (bound), bilinear or constant."""
     if law == "normal":
         return value * generator.standard_normal(sizes)
     if law == "uniform":
         return generator.uniform(-value, value, sizes)
+    if law == "bilinear":
+        return value * hats(sizes)
     return np.full(sizes, value)
+
+
+def hats(sizes):
+    """Every channel goes on alone, spread over the window by a hat along each axis."""
+    weight = np.eye(*sizes[:2])
+    for size in sizes[2:]:
+        middle, half = (size - 1) / 2, (size + 1) // 2
+        weight = weight[..., None] * (1 - abs(np.arange(size) - middle) / half)
+    return weight
 
 
 def check(array, name, sizes, kind, classes):

@@ -113,6 +113,7 @@ class ModelText:
         yield from _table("VALUES", ((key(b), t.dims, t.dtype, t.batch) for b, t in tensors))
         yield f"    SLOTS = {_literal(s.slots)}"
         yield f"    LOSSES = {_literal(tuple(key(b) for b in s.losses))}"
+        yield f"    MEASURED = {_literal(tuple(key(b) for b in s.measured))}"
         yield f"    LR = {_literal(s.lr)}"
         yield "    KERNELS = {"
         names = dict.fromkeys(self.kernels.values())

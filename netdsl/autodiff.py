@@ -36,10 +36,9 @@ def schedule(
     weights = place(graph, learning)
     outputs = _distinct(tuple(map(layers.output, graph.outputs)), graph.outputs)
     states = tuple(_states(graph))
-    measured = tuple(losses.forward())
     predict = tuple(layers.forward("eval"))
     backward = tuple(_accumulate([*losses.backward(reached), *layers.backward(reached)]))
-    made = {*losses.buffers, *(output.buffer for output in outputs)}
+    given = {output.buffer for output in outputs}
     kept = {operand.buffer for call in backward for operand in call.operands()}
     return Schedule(
         name=graph.name,
@@ -52,9 +51,15 @@ def schedule(
         states=states,
         slots=optimizer.slots if optimizer else (),
         losses=losses.buffers,
-        train=_prune((*layers.forward("train"), *measured), made | kept | {b for b, _ in states}),
-        evaluate=_prune((*predict, *measured), made),
-        predict=_prune(predict, {output.buffer for output in outputs}),
+        measured=losses.measured(),
+        train=_prune(
+            (*layers.forward("train"), *losses.forward(losses.buffers)),
+            {*losses.buffers, *given, *kept, *(buffer for buffer, _ in states)},
+        ),
+        evaluate=_prune(
+            (*predict, *losses.forward(losses.measured())), {*losses.measured(), *given}
+        ),
+        predict=_prune(predict, given),
         backward=_prune(backward, {replace(p.buffer, role="dweight") for p in weights}),
         update=tuple(update(optimizer, weights, learning)) if optimizer else (),
         lr=optimizer.lr if optimizer else None,
@@ -221,16 +226,21 @@ class _Losses:
         return found
 
     def scored(self) -> Output | None:
-        """The prediction that metrics read: the first that is compared with labels."""
+        """The prediction that metrics read: the first compared with labels, no side head's."""
         for term in self.terms:
-            if term.target is None:
+            if term.target is None and not self.layers.graph[term.prediction].side:
                 return self.layers.output(term.prediction)
         return None
 
-    def forward(self) -> Iterator[Call]:
-        """The calls that measure the losses."""
+    def measured(self) -> tuple[Buffer, ...]:
+        """The losses that evaluation knows: those that read no side head."""
+        pairs = zip(self.terms, self.buffers, strict=True)
+        return tuple(b for term, b in pairs if not self.layers.graph[term.prediction].side)
+
+    def forward(self, wanted: tuple[Buffer, ...]) -> Iterator[Call]:
+        """The calls that measure losses."""
         for term, buffer in zip(self.terms, self.buffers, strict=True):
-            for kernel in term.loss.kernels:
+            for kernel in term.loss.kernels if buffer in wanted else ():
                 if kernel.makes != "dx":
                     yield self.call(term, buffer, kernel)
 

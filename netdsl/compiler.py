@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -11,10 +12,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import netdsl
+from netdsl.elaborate.imports import library
 from netdsl.elaborate.overrides import Override, chosen_train, from_python, moved, override
 from netdsl.elaborate.program import Elaborated, Program
 from netdsl.elaborate.resolve import resolve
-from netdsl.errors import MeaningError, NetError, RunError
+from netdsl.errors import MeaningError, NetError, RunError, SyntaxFault
 from netdsl.ir import Graph
 from netdsl.op import REGISTRY, Registry
 from netdsl.passes import run
@@ -52,6 +54,8 @@ class Net:
     file: ast.File
     elaborated: Elaborated
     recipe_name: str | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    """The project's files that it imports, by their paths from its own directory."""
 
     def __repr__(self) -> str:
         parameters = sum(map(self.graph.parameters, self.graph))
@@ -167,19 +171,50 @@ def load(
     net: str | None = None,
     recipe: str | None = None,
     changes: Iterable[Override] = (),
+    train: bool = True,
     **params: Any,
 ) -> Net:
     """Read a ``.net`` file and elaborate one of its nets (the first, if none is named).
 
     Keyword arguments are values for the net's parameters: ``load("resnet.net", "ResNet50",
-    classes=10)``. Raises `NetError` with the place of whatever is wrong.
+    classes=10)``. Without ``train`` a recipe that reads tensors of another net is left out. Raises
+    `NetError` with the place of whatever is wrong.
     """
-    return load_source(read(path), net, recipe, changes, **params)
+    source, path = find(path)
+    return load_source(source, net, recipe, changes, train, path, **params)
 
 
 def nets(path: str | Path) -> list[str]:
     """The names of the nets of a file, in their order."""
-    return list(Program.of(parse(read(path)), vocabulary()).nets)
+    return list(program(path).nets)
+
+
+def program(path: str | Path) -> Program:
+    """The declarations of a file and of those that it imports."""
+    source, path = find(path)
+    return Program.of(parse(source), vocabulary(), path)
+
+
+def find(path: str | Path) -> tuple[Source, Path]:
+    """A file as a source, and where it lies.
+
+    A bare name, ``resnet``, is the library's if there is no file of that name, nor ``resnet.net``.
+    """
+    path, ours = Path(path), library()
+    if path == Path(path.name) and path.name in ours and not path.is_file():
+        beside = path.with_suffix(".net")
+        if beside.is_file():
+            return read(beside), beside
+        found = ours[path.name]
+        return Source(f"netdsl/specs/{found.name}", read(found).text), found
+    try:
+        return read(path), path
+    except SyntaxFault as error:
+        near = get_close_matches(path.stem, ours, n=1)
+        if near and not path.exists():
+            mine = f"{error.help}; " if error.help else ""
+            error.help = f"{mine}the library has {near[0]}: write it without .net"
+        raise
 
 
 def load_source(
@@ -187,19 +222,22 @@ def load_source(
     net: str | None = None,
     recipe: str | None = None,
     changes: Iterable[Override] = (),
+    train: bool = True,
+    path: Path | None = None,
     **params: Any,
 ) -> Net:
-    """The same from a text."""
+    """The same from a text; what it imports is looked for beside ``path``."""
     registry = vocabulary()
     file = parse(source)
     changes = [*changes, *(from_python(name, value) for name, value in params.items())]
-    program = Program.of(file, registry)
+    program = Program.of(file, registry, path)
     if changes:
-        chosen = program.choose(net).name.text
-        file = override(file, chosen, recipe, changes, registry)
-        program = Program.of(file, registry)
-    elaborated = program.elaborate(net, recipe)
-    return Net(file, replace(elaborated, graph=run(elaborated.graph)), recipe)
+        chosen, signature = program.choose(net).name.text, program.signature(net)
+        file = override(file, chosen, signature, recipe, changes, registry)
+        program = Program.of(file, registry, path)
+    elaborated = program.elaborate(net, recipe, train or len(program.nets) == 1)
+    graph = run(elaborated.graph)
+    return Net(file, replace(elaborated, graph=graph), recipe, program.sources)
 
 
 def change(text: str) -> Override:

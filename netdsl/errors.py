@@ -16,15 +16,19 @@ class Frame:
     what: str
     call: Span
 
-    def __str__(self) -> str:
+    def told(self, at: Span | None) -> str:
+        """The sentence; the file is named where it is not that of the error."""
         line = self.call.source.line(self.call.line).strip()
-        return f"in {self.what} called at line {self.call.line}: {_short(line)}"
+        same = at is None or at.source.name == self.call.source.name
+        where = f"line {self.call.line}" if same else f"{self.call.source.name}:{self.call.line}"
+        return f"in {self.what} called at {where}: {_short(line)}"
 
 
 class NetError(Exception):
     """Something is wrong with what the user gave: a place, a code, a message and a way out.
 
-    The exit status of the command line is ``status``: 2, the input is wrong.
+    The exit status of the command line is ``status``: 2, the input is wrong. An error may carry
+    ``others``, independent of it, that were found in the same text: all are shown.
     """
 
     status = 2
@@ -43,9 +47,29 @@ class NetError(Exception):
         self.span = span
         self.help = help
         self.frames = tuple(frames)
+        self.others: tuple[NetError, ...] = ()
 
     def __str__(self) -> str:
-        return _show("error", self.code, self.message, self.span, self.help, self.frames)
+        return "\n\n".join(
+            _show("error", each.code, each.message, each.span, each.help, each.frames)
+            for each in self.each()
+        )
+
+    def each(self) -> tuple[NetError, ...]:
+        """The error itself and the others that it carries."""
+        return (self, *self.others)
+
+    @staticmethod
+    def together(errors: Iterable[NetError]) -> NetError:
+        """The first of several errors, carrying the others; what was said already is left out."""
+        found = {
+            (error.code, error.message, error.span): error
+            for given in reversed(tuple(errors))
+            for error in reversed(given.each())
+        }
+        first, *others = reversed(found.values())
+        first.others = tuple(others)
+        return first
 
 
 class SyntaxFault(NetError):
@@ -58,6 +82,10 @@ class MeaningError(NetError):
 
 class ShapeError(NetError):
     """The layers do not fit together (E2xx)."""
+
+
+class LimitError(MeaningError):
+    """The file asks for more than any network needs, or never ends: no use in going on."""
 
 
 class RecipeError(NetError):
@@ -126,7 +154,7 @@ def _show(
     lines = [f"{place}{kind}[{code}]: {message}"]
     if span:
         lines.append(span.excerpt())
-    lines += _stack([f"  {frame}" for frame in reversed(frames)])
+    lines += _stack([f"  {frame.told(span)}" for frame in reversed(frames)])
     if help:
         lines.append(f"  help: {help}")
     return "\n".join(lines)

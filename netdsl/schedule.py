@@ -124,7 +124,8 @@ class Output:
 class Schedule:
     """The whole of a network at work.
 
-    ``train`` and ``evaluate`` are forward passes, each with the losses last; ``predict`` is the
+    ``train`` and ``evaluate`` are forward passes, each with its losses last: ``losses`` are all,
+    ``measured`` those of them that evaluation knows, since it has no side heads; ``predict`` is the
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
     ``update`` applies them. ``classes`` is how many
     classes a target may tell apart, ``scored`` the prediction that metrics compare with the labels.
@@ -140,6 +141,7 @@ class Schedule:
     states: tuple[tuple[Buffer, float], ...]
     slots: tuple[str, ...]
     losses: tuple[Buffer, ...]
+    measured: tuple[Buffer, ...]
     train: tuple[Call, ...]
     evaluate: tuple[Call, ...]
     predict: tuple[Call, ...]

@@ -9,10 +9,10 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from netdsl.arguments import Sizes, Word, accept
-from netdsl.elaborate.scope import Argument, Given, Group, Scope, TensorValue, brief
+from netdsl.elaborate.scope import LOST, Argument, Given, Group, Lost, Scope, TensorValue, brief
 from netdsl.elaborate.strangers import argument_help, op_help
 from netdsl.elaborate.values import FUNCTIONS, evaluate
-from netdsl.errors import MeaningError, Problem
+from netdsl.errors import MeaningError, NetError, Problem
 from netdsl.op import Op, Parameter, Registry
 from netdsl.source import Span
 from netdsl.syntax import ast
@@ -30,9 +30,16 @@ def build(op: type[Made], args: Group, span: Span, scope: Scope, registry: Regis
 def make(op: type[Made], bound: Bound, span: Span, scope: Scope, registry: Registry) -> Made:
     """An op from arguments that are bound to its parameters."""
     values: dict[str, Any] = {}
+    wrong: list[NetError] = []
     for parameter in op.parameters():
         if argument := bound.get(parameter.name):
-            values[parameter.name] = argument_value(op.name, parameter, argument, scope, registry)
+            try:
+                value = argument_value(op.name, parameter, argument, scope, registry)
+                values[parameter.name] = value
+            except NetError as error:
+                wrong.append(error)
+    if wrong:
+        raise NetError.together(wrong)
     try:
         return op(**values)
     except Problem as problem:
@@ -57,7 +64,14 @@ def bind(
     names = [parameter.name for parameter in parameters]
     bound: Bound = {}
     for args in groups:
-        bound |= _bind_call(called, names, args, scope, synonyms or {})
+        wrong = [
+            no_such(called, names, argument.name, scope, synonyms or {})
+            for argument in args
+            if argument.name and argument.name.text not in names
+        ]
+        if wrong:
+            raise NetError.together(wrong)
+        bound |= _bind_call(called, names, args, scope)
     missing = [p.name for p in parameters if p.required and p.name not in bound]
     if missing:
         signature = ", ".join(names[: names.index(missing[-1]) + 1])
@@ -67,9 +81,7 @@ def bind(
     return bound
 
 
-def _bind_call(
-    called: str, names: list[str], args: Group, scope: Scope, synonyms: Mapping[str, str]
-) -> Bound:
+def _bind_call(called: str, names: list[str], args: Group, scope: Scope) -> Bound:
     """The arguments of one call by name. The parser saw to it that positional ones come first."""
     bound: Bound = {}
     for place, argument in enumerate(args):
@@ -81,8 +93,6 @@ def _bind_call(
             bound[names[place]] = argument
             continue
         name = argument.name.text
-        if name not in names:
-            raise no_such(called, names, argument.name, scope, synonyms)
         if name in bound:
             help = f"{name} is {bound[name].span.text} already"
             message = f"{called} got {name} twice"
@@ -146,12 +156,14 @@ def convert(kind: Any, value: Any, span: Span, scope: Scope, registry: Registry)
         if not isinstance(value, (list, tuple)):
             raise Problem(f"wants a list, not {brief(value)}", help=f"write [{brief(value)}]")
         return tuple(convert(get_args(kind)[0], item, span, scope, registry) for item in value)
+    if value is LOST:
+        raise Lost
     if kind == Sizes and isinstance(value, TensorValue):
         return value.tensor.spatial  # crop(@u): a tensor stands for its sizes
     if not _is_op(kind):
         return accept(kind, value)
     if isinstance(value, Word):
-        value = Given(value.name, (), span)
+        value = Given(value.name, (), span, scope)
     if not isinstance(value, Given):
         help = f"there are {', '.join(sorted(registry[kind.kind]))}"
         raise Problem(f"wants {_article(kind.kind)}, not {brief(value)}", help)

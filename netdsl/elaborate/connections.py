@@ -10,7 +10,7 @@ from netdsl.arguments import Count, Rate, Word
 from netdsl.elaborate.build import Bound, argument_value, bind
 from netdsl.elaborate.network import Connection, Network
 from netdsl.elaborate.nodes import Names, Place
-from netdsl.elaborate.scope import BodyValue, Scope, TensorValue, brief
+from netdsl.elaborate.scope import LOST, BodyValue, Scope, TensorValue, brief
 from netdsl.elaborate.values import arguments
 from netdsl.errors import ShapeError, nearest
 from netdsl.ir import Region
@@ -37,6 +37,8 @@ def residual(
     at = Place(wrap.name.span, scope, names)
     made = network.inside(wrap.body, current, scope, at.names)
     shortcut = _shortcut(network, bound, current, made, at)
+    if LOST in (made, shortcut):
+        return LOST
     if made.tensor != shortcut.tensor:
         message = f"residual body gives {made.tensor}, shortcut gives {shortcut.tensor}"
         raise ShapeError("E204", message, at.span, _help(bound), scope.frames)
@@ -59,7 +61,7 @@ def _shortcut(
         help = nearest(str(policy), POLICIES)
         place = bound["shortcut"].span
         raise at.scope.error("E114", f"{message}, not {brief(policy)}", place, help)
-    if policy.name == "identity" or made.tensor == current.tensor:
+    if LOST in (made, current) or policy.name == "identity" or made.tensor == current.tensor:
         return current
     channels, stride = made.tensor.channels, _stride(made.tensor, current.tensor, at)
     if policy.name == "pad":

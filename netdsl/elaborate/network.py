@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
+from typing import Any
 
 from netdsl.arguments import Word
-from netdsl.elaborate.build import bind, make, no_such, parameters
+from netdsl.elaborate.build import bind, make, parameters
+from netdsl.elaborate.mistakes import Mistakes, labels
 from netdsl.elaborate.nodes import Names, Nodes, Place
 from netdsl.elaborate.scope import (
+    LOST,
     MOST_STEPS,
+    BlockName,
     BodyValue,
     Given,
     Group,
     Scope,
+    SharedValue,
     TensorValue,
     brief,
     known,
 )
-from netdsl.elaborate.strangers import layer_help
+from netdsl.elaborate.strangers import no_layer
 from netdsl.elaborate.values import arguments, evaluate, tensor, truth
 from netdsl.errors import Frame, NetError, nearest
 from netdsl.ir import Region
@@ -33,20 +39,30 @@ Connection = Callable[["Network", ast.Wrap, TensorValue, Scope, Names], TensorVa
 """A step with a body of its own, such as ``residual { }``."""
 
 
+Statement = Callable[["Network", Any, TensorValue | None, Scope, Names], TensorValue | None]
+"""How one kind of statement is carried out; it returns what goes on."""
+
+
 class Network:
-    """A network in the making: the rules by which statements and steps add to its nodes."""
+    """A network in the making: the rules by which statements and steps add to its nodes.
+
+    A mistake is kept and what depends on it is skipped, so that the others are found too.
+    """
 
     def __init__(
         self,
-        blocks: dict[str, ast.Block],
+        statements: Mapping[type[ast.Statement], Statement],
         connections: Mapping[str, Connection],
         registry: Registry,
+        nets: Collection[str] = (),
     ) -> None:
-        self.blocks = blocks
+        self.statements = statements
         self.connections = connections
         self.registry = registry
+        self.nets = nets
         self.layers: dict[str, type[Layer]] = registry["layer"]  # type: ignore[assignment]
         self.nodes = Nodes()
+        self.mistakes = Mistakes()
         self.outputs: dict[str, Span] = {}
         self.depth = 0
 
@@ -56,16 +72,24 @@ class Network:
         self, body: ast.Body, current: TensorValue | None, scope: Scope, names: Names
     ) -> TensorValue | None:
         """Carry out the statements of a body in series."""
+        scope = scope.inner()
+        with self.deeper(body.span, scope):
+            for statement in body.statements:
+                current = self.statement(statement, current, scope, names)
+        return current
+
+    @contextmanager
+    def deeper(self, span: Span, scope: Scope) -> Iterator[None]:
+        """One level down; LimitError E131 if that is too deep."""
         if self.depth >= DEEPEST:
             message = f"blocks and braces go more than {DEEPEST} deep"
-            place = scope.frames[-1].call if scope.frames else body.span
-            raise scope.error("E131", message, place, "does the recursion end?")
+            place = scope.frames[-1].call if scope.frames else span
+            raise scope.limit("E131", message, place, "does the recursion end?")
         self.depth += 1
-        scope = scope.inner()
-        for statement in body.statements:
-            current = self.statement(statement, current, scope, names)
-        self.depth -= 1
-        return current
+        try:
+            yield
+        finally:
+            self.depth -= 1
 
     def inside(
         self, body: ast.Body, current: TensorValue, scope: Scope, names: Names
@@ -79,66 +103,9 @@ class Network:
         self, statement: ast.Statement, current: TensorValue | None, scope: Scope, names: Names
     ) -> TensorValue | None:
         """Carry out one statement; returns what goes on."""
-        match statement:
-            case ast.Pipe():
-                return self.pipe(statement, current, scope, names)
-            case ast.Input():
-                return self.input(statement, scope, names)
-            case ast.Let(name=name, value=value):
-                scope.names[name.text] = evaluate(value, scope)
-            case ast.Default(name=name, args=args):
-                self.default(name, args, scope)
-            case ast.Output():
-                self.output(statement, scope, names)
-            case ast.Shared() | ast.Side():
-                raise scope.later(statement)
-        return current
-
-    def input(self, statement: ast.Input, scope: Scope, names: Names) -> TensorValue:
-        """``input image(3x224x224)``: where data comes in."""
-        if names.path:
-            message = "an input stands in a net, not in a block"
-            raise scope.error("E120", message, statement.span, "a block gets what enters it")
-        self.check_label(statement.name, scope)
-        args = (arguments(statement.args, scope),)
-        place = Place(statement.span, scope, names, statement.name)
-        value = self.layer("input", args, (), place)
-        scope.labels[statement.name.text] = (value, statement.name.span)
-        return value
-
-    def output(self, statement: ast.Output, scope: Scope, names: Names) -> None:
-        """``output a, b``: what the network gives."""
-        if names.path:
-            message = "an output stands in a net, not in a block"
-            raise scope.error("E120", message, statement.span, "a block gives its last tensor")
-        for name in statement.names:
-            node = tensor(name.text, name.span, scope).node
-            if node in self.outputs:
-                message = f"'{name.text}' already is an output (line {self.outputs[node].line})"
-                raise scope.error("E128", message, name.span)
-            self.outputs[node] = name.span
-
-    def default(self, name: ast.Name, args: tuple[ast.Arg, ...], scope: Scope) -> None:
-        """``default conv(pad=same)``: from here to the end of the braces."""
-        synonyms: dict[str, str] = {}
-        if name.text in self.blocks:
-            names = [param.name.text for param in self.blocks[name.text].params]
-        elif name.text in self.layers:
-            names = [parameter.name for parameter in self.layers[name.text].parameters()]
-            synonyms = self.layers[name.text].synonyms
-        elif name.text in self.connections:
-            message = f"{name.text} takes no defaults"
-            raise scope.error("E122", message, name.span, "write its arguments where it stands")
-        else:
-            raise no_layer(name, scope, self)
-        given = arguments(args, scope)
-        for argument in given:
-            if argument.name is None:
-                help = f"write {names[0]}={argument.span.text}" if names else None
-                raise scope.error("E122", "a default names its parameters", argument.span, help)
-            if argument.name.text not in names:
-                raise no_such(name.text, names, argument.name, scope, synonyms)
-        scope.defaults[name.text] = (*scope.defaults.get(name.text, ()), given)
+        if isinstance(statement, ast.Pipe):
+            return self.pipe(statement, current, scope, names)
+        return self.statements[type(statement)](self, statement, current, scope, names)
 
     def label(self, name: ast.Name, value: TensorValue, scope: Scope) -> None:
         """``as x``: the same ``as`` may name a tensor again (in a repeat), another may not."""
@@ -157,9 +124,14 @@ class Network:
     def pipe(
         self, pipe: ast.Pipe, current: TensorValue | None, scope: Scope, names: Names
     ) -> TensorValue | None:
-        """Steps in series."""
+        """Steps in series; after a mistaken one nothing is known of what goes on."""
         for step in pipe.steps:
-            current = self.step(step, current, scope, names)
+            entering, current = current, LOST
+            with self.mistakes.apart():
+                current = self.step(step, entering, scope, names)
+            if current is LOST:
+                for name in labels(step):
+                    scope.labels.setdefault(name.text, (LOST, name.span))
         return current
 
     def step(
@@ -171,6 +143,8 @@ class Network:
         for _ in range(count):
             scope.spend(step.span)
             current = self.atom(step.atom, current, scope, names, label)
+            if current is LOST:
+                break
         if step.label:
             self.label(step.label, self.entering(current, step.span, scope), scope)
         return current
@@ -184,7 +158,7 @@ class Network:
             raise scope.error("E125", message, expr.span, help)
         if value > MOST_STEPS:
             message = f"a repeat of {value:,}; at most {MOST_STEPS:,} steps are possible"
-            raise scope.error("E124", message, expr.span, "repeat less often")
+            raise scope.limit("E124", message, expr.span, "repeat less often")
         return value
 
     def atom(
@@ -251,28 +225,50 @@ class Network:
         names: Names,
         label: ast.Name | None,
     ) -> TensorValue | None:
-        """A layer, a block, or what a parameter of that name holds: either of them, or a body."""
+        """A layer, a block, or what a name holds: either of them, a body, something shared."""
         _, value = scope.find(call.name.text)
-        if isinstance(value, BodyValue):
-            if call.args:
-                message = f"{call.name.text} is a body, and takes no arguments"
-                raise scope.error("E112", message, call.span)
-            inner = value.scope.inner()
-            inner.frames = scope.frames
-            return self.body(value.body, current, inner, names)
+        if isinstance(value, (BodyValue, SharedValue)):
+            return self.held(value, call, current, scope, names)
         target = value.name if isinstance(value, (Word, Given)) else call.name.text
-        held: tuple[Group, ...] = (value.args,) if isinstance(value, Given) else ()
-        args = (*scope.default(target), *held, arguments(call.args, scope))
-        if target in self.blocks:
-            return self.block(self.blocks[target], call, args, current, scope, names, label)
-        layer = self.layers.get(target)
-        if layer is None:
-            raise no_layer(call.name, scope, self)
-        if layer.join:
+        home = value.home if isinstance(value, (Given, BlockName)) else scope
+        found, layer = home.blocks.get(target), self.layers.get(target)
+        if found is None and layer is None:
+            raise self.no_layer(call.name, scope)
+        if layer and layer.join:
             branches = ", ".join(arg.value.span.text.strip("[]") for arg in call.args)
             help = f"write {target} [ {branches or 'a, b'} ]"
             raise scope.error("E132", f"{target} joins branches", call.span, help)
+        given = (value.args,) if isinstance(value, Given) else ()
+        args = (*scope.default(target), *given, arguments(call.args, scope))
+        if found:
+            return self.block(found, call, args, current, scope, names, label)
         return self.layer(target, args, (current,), Place(call.span, scope, names, label))
+
+    def held(
+        self,
+        value: BodyValue | SharedValue,
+        call: ast.Call,
+        current: TensorValue,
+        scope: Scope,
+        names: Names,
+    ) -> TensorValue | None:
+        """What a name holds: a body that was an argument, or a pipe that is shared."""
+        if call.args:
+            what = "a body" if isinstance(value, BodyValue) else "shared"
+            message = f"{call.name.text} is {what}, and takes no arguments"
+            raise scope.error("E112", message, call.span)
+        inner = value.scope.inner()
+        inner.frames = scope.frames
+        if isinstance(value, BodyValue):
+            return self.body(value.body, current, inner, names)
+        inner.frames = (*scope.frames, Frame(str(value), call.span))
+        inner.labels = dict(inner.labels)
+        inner.entering = current
+        names = names.inner(Region(value.name, value.name, call.span))
+        names.twin = value.first or names.twin
+        value.first = names.twin or names.path
+        with self.deeper(call.span, inner):
+            return self.pipe(value.pipe, current, inner, names)
 
     def layer(
         self, name: str, args: tuple[Group, ...], inputs: tuple[TensorValue, ...], at: Place
@@ -285,7 +281,7 @@ class Network:
 
     def block(
         self,
-        block: ast.Block,
+        found: tuple[ast.Block, Scope],
         call: ast.Call,
         args: tuple[Group, ...],
         current: TensorValue,
@@ -294,8 +290,9 @@ class Network:
         label: ast.Name | None,
     ) -> TensorValue:
         """A block: its body, with its parameters in scope and names of its own."""
+        block, home = found
         name = block.name.text
-        inner = scope.called(current)
+        inner = scope.called(home, current)
         parameters(name, block.params, args, call.span, inner, scope)
         shown = ", ".join(f"{key}={brief(value)}" for key, value in inner.names.items())
         shown = f"{name}({shown})" if shown else name
@@ -314,8 +311,8 @@ class Network:
         """``concat [ a, b ]``: every branch gets the same, a join takes them all."""
         name, span = merge.name.text, merge.name.span
         layer = self.layers.get(name)
-        if layer is None and name not in self.blocks:
-            raise no_layer(merge.name, scope, self)
+        if layer is None and name not in scope.blocks:
+            raise self.no_layer(merge.name, scope)
         if layer is None or not layer.join:
             joins = ", ".join(sorted(known for known, op in self.layers.items() if op.join))
             message = f"{name} takes one input and cannot join branches"
@@ -347,17 +344,9 @@ class Network:
         region = Region(wrap.name.text, shown, wrap.name.span, label.text if label else "")
         return connection(self, wrap, current, scope, names.inner(region))
 
-
-def no_layer(name: ast.Name, scope: Scope, network: Network) -> NetError:
-    """The error for a name that is neither a layer nor a block."""
-    text = name.text
-    if text in network.connections:
-        help = f"write {text} {{ ... }}"
-        return scope.error("E133", f"{text} takes a body in braces", name.span, help)
-    help = layer_help(text, (*network.layers, *network.blocks))
-    found, value = scope.find(text)
-    if text in scope.labels or isinstance(value, TensorValue):
-        help = f"write @{text} for the tensor of that name"
-    elif found:
-        help = f"here it is {brief(value)}"
-    return scope.error("E130", f"no layer or block is called '{text}'", name.span, help)
+    def no_layer(self, name: ast.Name, scope: Scope) -> NetError:
+        """The error for a name that is neither a layer nor a block."""
+        if name.text in self.connections:
+            message = f"{name.text} takes a body in braces"
+            return scope.error("E133", message, name.span, f"write {name.text} {{ ... }}")
+        return no_layer(name, scope, self.layers, self.nets)

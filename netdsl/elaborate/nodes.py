@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from netdsl.elaborate.scope import Argument, Scope, TensorValue
-from netdsl.errors import Problem, ShapeError, Warning_
+from netdsl.elaborate.scope import LOST, Argument, Scope, TensorValue
+from netdsl.errors import LimitError, Problem, ShapeError, Warning_
 from netdsl.ir import Node, Region
-from netdsl.op import Layer
+from netdsl.op import Layer, Weight
 from netdsl.source import Span
 from netdsl.syntax import ast
-from netdsl.tensor import DType
+from netdsl.tensor import DType, dims_text
 
 MOST_NODES = 20_000
 LARGEST = 2**31 - 1
@@ -20,11 +20,16 @@ LARGEST = 2**31 - 1
 
 @dataclass
 class Names:
-    """Fresh names within a block call: ``conv1``, ``conv2``; ``regions`` are those of the net."""
+    """Fresh names within a block call: ``conv1``, ``conv2``; ``regions`` are those of the net.
+
+    ``twin`` is the path of the first use of what is shared, if this is a later one: layers take
+    their weights from there.
+    """
 
     path: str = ""
     counts: dict[str, int] = field(default_factory=dict)
     regions: dict[str, Region] = field(default_factory=dict)
+    twin: str = ""
 
     def fresh(self, stem: str) -> str:
         """The next name for a layer or a block."""
@@ -37,7 +42,9 @@ class Names:
         if not region.label or name in self.regions:
             name = self.fresh(region.kind)
         self.regions[name] = region
-        return Names(f"{name}.", regions=self.regions)
+        last = name.removeprefix(self.path)
+        twin = f"{self.twin}{last}." if self.twin else ""
+        return Names(f"{name}.", regions=self.regions, twin=twin)
 
 
 @dataclass(frozen=True)
@@ -69,12 +76,17 @@ class Nodes:
     def __init__(self) -> None:
         self.made: dict[str, Node] = {}
         self.warnings: list[Warning_] = []
+        self.side = False
+        """Whether what is added now belongs to a head that only training computes."""
 
     def add(self, layer: Layer, inputs: tuple[TensorValue, ...], at: Place) -> TensorValue:
         """Put a layer into the graph and return what it makes."""
+        if LOST in inputs:
+            return LOST
         xs = tuple(value.tensor for value in inputs)
         frames = at.scope.frames
         self._check_types(layer, inputs, at)
+        self._check_side(inputs, at)
         try:
             made = layer.shape(*xs)
             weights = layer.weights(*xs)
@@ -87,11 +99,37 @@ class Nodes:
             self._check_size(name, weight.tensor.size, layer, at)
         if len(self.made) >= MOST_NODES:
             message = f"the network has more than {MOST_NODES:,} layers"
-            raise ShapeError("E203", message, at.span, "repeat less often", frames)
+            raise LimitError("E203", message, at.span, "repeat less often", frames)
         self.warnings += [Warning_("W201", note, at.span, None, frames) for note in notes]
         name = self._name(layer.name, at)
-        self.made[name] = Node(name, layer, tuple(v.node for v in inputs), made, at.span, frames)
+        sources = tuple(value.node for value in inputs)
+        keeps = at.names.twin and (weights or layer.state(*xs))
+        shared = self._shared(name, layer, weights, at) if keeps else ""
+        self.made[name] = Node(name, layer, sources, made, at.span, frames, shared, self.side)
         return TensorValue(name, made)
+
+    def _shared(
+        self, name: str, layer: Layer, weights: Mapping[str, Weight], at: Place
+    ) -> str:
+        """The layer whose weights a later use of something shared takes: they must be alike."""
+        twin = self.made.get(at.names.twin + name.removeprefix(at.names.path))
+        first: dict[str, Weight] = {}
+        if twin and type(twin.layer) is type(layer):
+            first = twin.layer.weights(*(self.made[source].tensor for source in twin.inputs))
+        if twin and {n: w.dims for n, w in first.items()} == {n: w.dims for n, w in weights.items()}:
+            return twin.owner
+        message = f"{layer.name} has the weights {_sizes(weights)} here"
+        if twin:
+            message += f", {_sizes(first)} where they were first used"
+        help = "what is shared must be given tensors of the same channels and sizes"
+        raise ShapeError("E209", message, at.span, help, at.scope.frames)
+
+    def _check_side(self, inputs: tuple[TensorValue, ...], at: Place) -> None:
+        for value in inputs:
+            if self.made[value.node].side and not self.side:
+                message = f"{value.node} belongs to a side head, which only training computes"
+                help = "the main flow must do without it: take the word 'side' away, or the reading"
+                raise ShapeError("E210", message, at.span, help, at.scope.frames)
 
     def _check_types(self, layer: Layer, inputs: tuple[TensorValue, ...], at: Place) -> None:
         words = {DType.REAL: "real numbers", DType.INT: "whole numbers"}
@@ -113,3 +151,7 @@ class Nodes:
         while name in self.made:
             name = at.names.fresh(stem)
         return name
+
+
+def _sizes(weights: Mapping[str, Weight]) -> str:
+    return ", ".join(dims_text(weight.dims) for weight in weights.values()) or "none"

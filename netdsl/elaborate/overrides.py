@@ -30,16 +30,20 @@ class Override:
 
 
 def override(
-    file: ast.File, net: str, recipe: str | None, changes: Iterable[Override], registry: Registry
-) -> ast.File:
-    """The file with changes to a net's parameters or, after ``train.``, to a recipe's keys."""
+    file: ast.File, net: str, signature: tuple[str, list[str]], recipe: str | None,
+    changes: Iterable[Override], registry: Registry,
+) -> ast.File:  # fmt: skip
+    """The file with changes to a net's parameters or, after ``train.``, to a recipe's keys.
+
+    ``signature`` is the net that ``net`` stands for, and the names of its parameters.
+    """
     for change in changes:
         head, _, rest = change.key.text.partition(".")
         if head == "train" and rest:
             change = replace(change, key=ast.Name(change.key.span, rest))
             file = _train(file, recipe, change, registry)
         else:
-            file = _net(file, net, change)
+            file = _net(file, net, signature, change, registry)
     return file
 
 
@@ -83,37 +87,37 @@ def moved(tree: Any, source: Source) -> Any:
 # ---- the parameters of a net -----------------------------------------------------
 
 
-def _net(file: ast.File, net: str, change: Override) -> ast.File:
+def _net(
+    file: ast.File, net: str, signature: tuple[str, list[str]], change: Override, registry: Registry
+) -> ast.File:
     """Give a parameter of a net another default, or another argument to an alias."""
     key = change.key.text
-    base, names = _signature(file, net)
-    if key not in names:
+    base, names = signature
+    if key not in (*names, "strict"):
         help = nearest(key, names) or (f"it has {', '.join(names)}" if names else "it has none")
+        help = _in_recipe(key, registry) or help
         raise MeaningError("E110", f"net {base} has no parameter '{key}'", change.key.span, help)
 
     def changed(item: ast.Item) -> ast.Item:
         if isinstance(item, ast.Alias) and item.name.text == net:
             return replace(item, args=_with(item.args, names, change.key, change.value))
         if isinstance(item, ast.Net) and item.name.text == net:
-            params = (
-                replace(param, default=change.value) if param.name.text == key else param
-                for param in item.params
-            )
-            return replace(item, params=tuple(params))
+            given = ast.Param(change.value.span, change.key, change.value)
+            params = tuple(given if p.name.text == key else p for p in item.params)
+            return replace(item, params=params if given in params else (*params, given))
         return item
 
     return _each(file, changed)
 
 
-def _signature(file: ast.File, net: str) -> tuple[str, list[str]]:
-    """The net behind a net or an alias, and the names of its parameters."""
-    nets = {i.name.text: i for i in file.items if isinstance(i, (ast.Net, ast.Alias))}
-    for _ in nets:
-        item = nets.get(net)
-        if isinstance(item, ast.Net):
-            return net, [param.name.text for param in item.params]
-        net = item.base.text if item else net
-    return net, []  # a circle, or a net that is not there: elaborating says so
+def _in_recipe(key: str, registry: Registry) -> str | None:
+    """Where a recipe has a key of that name, itself or in its optimizer."""
+    if key in (parameter.name for parameter in Recipe.parameters()):
+        return f"it belongs to the recipe: --set train.{key}=..."
+    for kind in ("optimizer", "schedule"):
+        if any(key == p.name for op in registry[kind].values() for p in op.parameters()):
+            return f"it belongs to the recipe: --set train.{kind}.{key}=..."
+    return None
 
 
 def _with(

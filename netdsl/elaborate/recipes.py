@@ -9,9 +9,10 @@ import networkx as nx
 
 from netdsl.arguments import Word
 from netdsl.elaborate.build import build, make, named, no_such
+from netdsl.elaborate.mistakes import walk
 from netdsl.elaborate.scope import Argument, Given, Scope, TensorValue, brief, known
 from netdsl.elaborate.values import evaluate
-from netdsl.errors import Problem, RecipeError
+from netdsl.errors import NetError, Problem, RecipeError
 from netdsl.ir import Graph
 from netdsl.op import Loss, Registry
 from netdsl.recipe import Recipe
@@ -31,30 +32,93 @@ class Training:
 
 def training(train: ast.Train, graph: Graph, scope: Scope, registry: Registry) -> Training:
     """The recipe that a ``train`` section describes; ``scope`` has the labels of the network."""
-    bound: dict[str, Argument] = {}
-    losses: ast.Expr | None = None
-    for setting in train.settings:
-        _check_key(setting.key, scope)
-        if setting.key.text == "loss":
-            losses = setting.value
-        else:
-            value = evaluate(setting.value, scope)
-            bound[setting.key.text] = Argument(setting.key, value, setting.value.span)
-    word = train.span.source.span(train.span.start, train.span.start + len("train"))
-    if losses is None:
-        help = "write: loss = cross_entropy(@logits)"
-        raise RecipeError("E301", "the train section has no loss", word, help)
-    if "optimizer" not in bound:
-        help = "write: optimizer = sgd(lr=0.05, momentum=0.9)"
-        raise RecipeError("E303", "the train section has no optimizer", word, help)
-    recipe = make(Recipe, bound, word, scope, registry)
-    found = _Losses(graph, scope, registry)
+    wrong: list[NetError] = []
+    recipe = _recipe(train, scope, registry, wrong)
+    terms: tuple[Term, ...] = ()
+    losses = next((s.value for s in train.settings if s.key.text == "loss"), None)
+    if losses:
+        try:
+            terms = _terms(losses, recipe, train, _Losses(graph, scope, registry))
+        except NetError as error:
+            wrong.append(error)
+    if wrong or recipe is None:
+        raise NetError.together(wrong)
+    return Training(recipe, terms)
+
+
+def _terms(
+    losses: ast.Expr, recipe: Recipe | None, train: ast.Train, found: _Losses
+) -> tuple[Term, ...]:
+    """The losses; RecipeError if they cannot be what a training is for."""
     terms = tuple(found.terms(losses, 1.0))
-    if recipe.metrics and (found.labels is None or found.labels.dtype is not DType.INT):
+    if all(found.graph[term.prediction].side for term in terms):
+        message = "every loss reads a side head, which only training computes"
+        raise RecipeError("E319", message, losses.span, "add a loss of the main flow")
+    classes = found.labels is not None and found.labels.dtype is DType.INT
+    if recipe and recipe.metrics and not classes:
         message = f"{recipe.metrics[0].name} compares with classes, and no loss has any"
         help = "leave the metrics out, or train with cross_entropy"
-        raise RecipeError("E318", message, bound["metrics"].span, help)
-    return Training(recipe, terms)
+        span = next(s.value.span for s in train.settings if s.key.text == "metrics")
+        raise RecipeError("E318", message, span, help)
+    return terms
+
+
+def check_recipe(train: ast.Train, scope: Scope, registry: Registry) -> None:
+    """The mistakes of a ``train`` section that do not depend on the network."""
+    wrong: list[NetError] = []
+    _recipe(train, scope, registry, wrong)
+    if wrong:
+        raise NetError.together(wrong)
+
+
+def tensors(train: ast.Train) -> set[str]:
+    """The names of the tensors that the losses of a recipe read."""
+    return {
+        tree.name
+        for setting in train.settings
+        for tree in walk(setting.value)
+        if isinstance(tree, ast.TensorRef)
+    }
+
+
+def _word(train: ast.Train) -> Span:
+    return train.span.source.span(train.span.start, train.span.start + len("train"))
+
+
+def _recipe(
+    train: ast.Train, scope: Scope, registry: Registry, wrong: list[NetError]
+) -> Recipe | None:
+    """The recipe, of all keys but the loss; None if there is none, for what is added to ``wrong``."""
+    bound = _bound(train, scope, wrong)
+    keys = [setting.key.text for setting in train.settings]
+    if "loss" not in keys:
+        help = "write: loss = cross_entropy(@logits)"
+        wrong.append(RecipeError("E301", "the train section has no loss", _word(train), help))
+    if "optimizer" not in keys:
+        help = "write: optimizer = sgd(lr=0.05, momentum=0.9)"
+        message = "the train section has no optimizer"
+        wrong.append(RecipeError("E303", message, _word(train), help))
+    if "optimizer" not in bound:
+        return None
+    try:
+        return make(Recipe, bound, _word(train), scope, registry)
+    except NetError as error:
+        wrong.append(error)
+    return None
+
+
+def _bound(train: ast.Train, scope: Scope, wrong: list[NetError]) -> dict[str, Argument]:
+    """The values of all keys but the loss."""
+    bound: dict[str, Argument] = {}
+    for setting in train.settings:
+        try:
+            _check_key(setting.key, scope)
+            if setting.key.text != "loss":
+                value = evaluate(setting.value, scope)
+                bound[setting.key.text] = Argument(setting.key, value, setting.value.span)
+        except NetError as error:
+            wrong.append(error)
+    return bound
 
 
 def _check_key(key: ast.Name, scope: Scope) -> None:
@@ -89,7 +153,7 @@ class _Losses:
             return self.terms(sides[1], weight * self.factor(sides[0]))
         value = None if isinstance(expr, (ast.Binary, ast.Unary)) else evaluate(expr, self.scope)
         if isinstance(value, Word):
-            value = Given(value.name, (), expr.span)
+            value = Given(value.name, (), expr.span, self.scope)
         if not isinstance(value, Given):
             message = "losses are added, and multiplied with numbers"
             help = "write cross_entropy(@main) + 0.3 * cross_entropy(@aux)"

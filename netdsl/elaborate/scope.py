@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netdsl.arguments import Word, spell
-from netdsl.errors import Frame, MeaningError, nearest
+from netdsl.errors import Frame, LimitError, MeaningError, nearest
 from netdsl.source import Span
 from netdsl.syntax import ast
 from netdsl.tensor import Tensor
@@ -25,6 +25,24 @@ class TensorValue:
 
     def __str__(self) -> str:
         return f"@{self.node}"
+
+
+LOST = TensorValue("", Tensor(()))
+"""A value that is not known because of a mistake, which has been reported: no more of it."""
+
+
+class Lost(Exception):  # noqa: N818 - nobody is told of it
+    """What is evaluated depends on a `LOST` value."""
+
+
+@dataclass(frozen=True)
+class BlockName(Word):
+    """The name of a block as a value: the block that is called so in ``home``."""
+
+    home: Scope = field(compare=False, repr=False)
+
+    def __str__(self) -> str:
+        return self.name
 
 
 @dataclass(frozen=True)
@@ -47,6 +65,7 @@ class Given:
     name: str
     args: Group
     span: Span
+    home: Scope = field(compare=False, repr=False)
 
     def __str__(self) -> str:
         return self.span.text
@@ -64,6 +83,22 @@ class BodyValue:
 
 
 @dataclass
+class SharedValue:
+    """``shared tower = pipe``: what it makes, and where it was first used.
+
+    ``first`` is the path of the names of its first use, whose weights all others take.
+    """
+
+    name: str
+    pipe: ast.Pipe
+    scope: Scope
+    first: str = ""
+
+    def __str__(self) -> str:
+        return f"shared {self.name}"
+
+
+@dataclass
 class Work:
     """How many steps are left."""
 
@@ -76,7 +111,8 @@ class Scope:
 
     ``defaults`` are those of the ``default`` statements. ``labels`` are the tensors named with
     ``as``: all of a block call or a net shares them, however deep the braces. ``entering`` is the
-    tensor that ``in`` means. ``work`` is shared by all scopes of a file.
+    tensor that ``in`` means. ``blocks`` are those of the file, by their names there, each with the
+    scope of the file that declares it. ``work`` is shared by all scopes.
     """
 
     parent: Scope | None = None
@@ -86,6 +122,7 @@ class Scope:
     entering: TensorValue | None = None
     frames: tuple[Frame, ...] = ()
     work: Work = field(default_factory=Work)
+    blocks: dict[str, tuple[ast.Block, Scope]] = field(default_factory=dict)
 
     def inner(self) -> Scope:
         """A scope for what stands between braces."""
@@ -95,12 +132,19 @@ class Scope:
             entering=self.entering,
             frames=self.frames,
             work=self.work,
+            blocks=self.blocks,
         )
 
-    def called(self, entering: TensorValue | None = None) -> Scope:
-        """A scope for a block or a net: it sees the names of the file alone."""
-        root = list(self.chain())[-1]
-        return Scope(root, entering=entering, frames=self.frames, work=self.work)
+    def called(self, home: Scope, entering: TensorValue | None = None) -> Scope:
+        """A scope for a block or a net: it sees the names of the file that declares it alone."""
+        return Scope(
+            home, entering=entering, frames=self.frames, work=self.work, blocks=home.blocks
+        )
+
+    @property
+    def root(self) -> Scope:
+        """The scope of the file."""
+        return list(self.chain())[-1]
 
     def chain(self) -> Iterator[Scope]:
         """This scope and those around it."""
@@ -130,17 +174,15 @@ class Scope:
         self.work.left -= steps
         if self.work.left < 0:
             message = f"the file takes more than {MOST_STEPS:,} steps to write out"
-            raise self.error("E124", message, span, "repeat less often")
+            raise self.limit("E124", message, span, "repeat less often")
+
+    def limit(self, code: str, message: str, span: Span, help: str | None = None) -> LimitError:
+        """The error that ends the work at once."""
+        return LimitError(code, message, span, help, self.frames)
 
     def error(self, code: str, message: str, span: Span, help: str | None = None) -> MeaningError:
         """An error at a place, with the block calls that led there."""
         return MeaningError(code, message, span, help, self.frames)
-
-    def later(self, tree: ast.Tree) -> MeaningError:
-        """The error for what the language has and this version cannot do yet."""
-        word = tree.span.text.split()[0]
-        span = tree.span.source.span(tree.span.start, tree.span.start + len(word))
-        return self.error("E190", f"'{word}' is not supported yet", span)
 
     def unknown(self, name: str, span: Span) -> MeaningError:
         """The error for a name without a value."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
-from netdsl.errors import nearest
+from netdsl.elaborate.scope import Scope, TensorValue, brief
+from netdsl.errors import MeaningError, nearest
+from netdsl.syntax import ast
 
 LAYERS = {
     "linear": "dense", "fullyconnected": "dense", "fc": "dense", "innerproduct": "dense",
@@ -78,3 +80,21 @@ def argument_help(name: str, known: list[str], synonyms: Mapping[str, str]) -> s
         return ARGUMENTS[name]
     listed = f"it has {', '.join(known)}" if known else "it has no parameters"
     return nearest(name, known) or listed
+
+def no_layer(
+    name: ast.Name,
+    scope: Scope,
+    layers: Iterable[str],
+    nets: Collection[str],
+) -> MeaningError:
+    """The error for a name that is neither a layer nor a block."""
+    text = name.text
+    help = layer_help(text, (*layers, *scope.blocks))
+    found, value = scope.find(text)
+    if text in scope.labels or isinstance(value, TensorValue):
+        help = f"write @{text} for the tensor of that name"
+    elif found:
+        help = f"here it is {brief(value)}"
+    elif text in nets:
+        help = "that is a net, with inputs of its own: a step is a layer or a block"
+    return scope.error("E130", f"no layer or block is called '{text}'", name.span, help)

@@ -9,10 +9,13 @@ from typing import Any
 
 from netdsl.arguments import Word
 from netdsl.elaborate.scope import (
+    LOST,
     Argument,
+    BlockName,
     BodyValue,
     Given,
     Group,
+    Lost,
     Scope,
     TensorValue,
     brief,
@@ -84,14 +87,18 @@ def _literal(expr: ast.Literal, scope: Scope) -> Any:
 
 def _var(expr: ast.Var, scope: Scope) -> Any:
     found, value = scope.find(expr.name)
-    return value if found else Word(expr.name)
+    if value is LOST:
+        raise Lost
+    if found:
+        return value
+    return BlockName(expr.name, scope) if expr.name in scope.blocks else Word(expr.name)
 
 
 def _fn(expr: ast.Fn, scope: Scope) -> Any:
     args = arguments(expr.args, scope)
     function = FUNCTIONS.get(expr.name.text)
     if function is None:
-        return Given(expr.name.text, args, expr.span)
+        return Given(expr.name.text, args, expr.span, scope)
     values = [known(arg.value, arg.span, scope) for arg in args]
     scope.spend(expr.span, _cost(values))
     try:
@@ -116,6 +123,8 @@ def _in(expr: ast.In, scope: Scope) -> TensorValue:
 def _attr(expr: ast.Attr, scope: Scope) -> Any:
     value = known(evaluate(expr.value, scope), expr.value.span, scope)
     name = expr.name.text
+    if value is LOST:
+        raise Lost
     if not isinstance(value, TensorValue):
         raise scope.error("E106", f"{brief(value)} has no .{name}", expr.name.span)
     dims = value.tensor.dims

@@ -1,0 +1,82 @@
+"""The mistakes that are found while a network is written out: all of them are told, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TypeVar
+
+from netdsl.elaborate.scope import Lost
+from netdsl.errors import LimitError, NetError
+from netdsl.syntax import ast
+
+Made = TypeVar("Made")
+
+MOST_MISTAKES = 20
+"""After so many the rest waits until these are mended."""
+
+
+class Enough(Exception):  # noqa: N818 - it ends the search, and is no mistake itself
+    """So many mistakes were found that no more are looked for."""
+
+
+class Mistakes:
+    """Errors found so far. What depends on a mistake is skipped, so that none is told of twice."""
+
+    def __init__(self) -> None:
+        self.found: list[NetError] = []
+        self._told: set[object] = set()
+
+    def add(self, error: NetError) -> None:
+        """Keep an error, and those it carries, if they are new."""
+        for each in error.each():
+            key = (each.code, each.message, each.span)
+            if key not in self._told:
+                self._told.add(key)
+                self.found.append(each)
+        if len(self.found) >= MOST_MISTAKES:
+            raise Enough
+
+    @contextmanager
+    def apart(self) -> Iterator[None]:
+        """Keep the error of what stands inside, so that what follows is looked at too."""
+        try:
+            yield
+        except Lost:
+            pass
+        except LimitError:
+            raise
+        except NetError as error:
+            self.add(error)
+
+    def told(self, work: Callable[[], Made]) -> Made:
+        """What ``work`` makes; all mistakes that it meets are raised as one error."""
+        made: Made | None = None
+        try:
+            made = work()
+        except LimitError as error:
+            # It may be for the mistakes that the work has no end.
+            raise NetError.together(self.found or [error]) from None
+        except NetError as error:
+            raise NetError.together([*self.found, error]) from None
+        except (Lost, Enough):
+            pass
+        if self.found or made is None:
+            raise NetError.together(self.found)
+        return made
+
+
+def walk(tree: ast.Tree) -> Iterator[ast.Tree]:
+    """A tree and all that it holds."""
+    yield tree
+    for field in fields(tree):
+        value = getattr(tree, field.name)
+        for item in value if isinstance(value, tuple) else (value,):
+            if isinstance(item, ast.Tree):
+                yield from walk(item)
+
+
+def labels(step: ast.Step) -> Iterator[ast.Name]:
+    """The names that a step gives to tensors, however deep in its braces."""
+    return (tree.label for tree in walk(step) if isinstance(tree, ast.Step) and tree.label)
