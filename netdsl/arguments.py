@@ -11,7 +11,7 @@ from math import isfinite
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from netdsl.errors import Problem
+from netdsl.errors import Problem, nearest
 
 LARGEST = 2**40
 """No size, and no product of sizes, may pass this: far beyond any machine, and safe to multiply."""
@@ -66,7 +66,8 @@ class Padding:
         if isinstance(value, (Word, str)):
             if str(value) in ("same", "same_upper"):
                 return str(value)
-            raise Problem(f"wants a size, same or same_upper, not {value}")
+            help = nearest(str(value), ("same", "same_upper"))
+            raise Problem(f"wants a size, same or same_upper, not {value}", help)
         return Extent(0).accept(value)
 
 
@@ -142,7 +143,8 @@ def _choice(choices: tuple[str, ...], value: object) -> str:
     value = Word("none") if value is None else value
     if isinstance(value, (Word, str)) and str(value) in choices:
         return str(value)
-    raise Problem(f"must be one of {', '.join(choices)}, not {spell(value)}")
+    help = nearest(str(value), choices)
+    raise Problem(f"must be one of {', '.join(choices)}, not {spell(value)}", help)
 
 
 def _optional(kind: Any, value: object) -> Any:

@@ -22,7 +22,7 @@ from netdsl.runtime.model import Model
 from netdsl.runtime.pictures import read_samples
 from netdsl.runtime.progress import Progress, figure, progress
 from netdsl.runtime.rundir import Run
-from netdsl.runtime.trainer import Figures, Watch, column
+from netdsl.runtime.trainer import Figures, Watch
 from netdsl.tensor import Tensor
 
 Say = Callable[[str], None]
@@ -38,7 +38,8 @@ def train(net: Net, runs: Path, say: Say) -> Run:
     say(net.summary() + "\n")
     with progress() as screen:
         model = net.compile(report=screen.compiling)
-        run = Run.create(runs, net.name.lower(), resolved, threads())
+        imports = {path: source.text for path, source in net.sources.items()}
+        run = Run.create(runs, net.name.lower(), resolved, threads(), imports)
         say(_sizes(data) + f"; the run is saved in {run.path}")
         facts = {
             "net": net.name,
@@ -199,7 +200,7 @@ class _Keeper(Watch):
             return True
         recipe = self.model.needs_recipe()
         metric = recipe.metrics[0] if recipe.metrics else None
-        value = figures[f"val_{column(metric)}"] if metric else -figures["val_loss"]
+        value = figures[f"val_{metric.column()}"] if metric else -figures["val_loss"]
         if self.best is not None and value <= self.best:
             return False
         self.best = value

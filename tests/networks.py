@@ -69,6 +69,19 @@ net Shared {
 }
 """
 
+# One set of weights used twice and, in a repeat, three times; a head that only training computes.
+TOWERS = """
+net Towers {
+  input image(2x6x6)
+  shared deep = conv(2, 3) -> bn -> tanh
+  shared tower = conv(4, 3) -> bn -> relu -> avgpool(2)
+  tower as a
+  @image -> deep * 2 -> tower as b
+  side @a -> flatten -> dense(3) as aux
+  concat [ @a, @b ] -> flatten -> dense(3) as logits
+}
+"""
+
 AUTOENCODER = """
 net Autoencoder {
   input image(2x6x6)
@@ -83,6 +96,7 @@ NETWORKS = {
     "dense": (DENSE, LABELS),
     "dropout": (DROPOUT, LABELS),
     "shared": (SHARED, "cross_entropy(@main) + 0.3 * cross_entropy(@aux)"),
+    "towers": (TOWERS, "cross_entropy(@logits) + 0.3 * cross_entropy(@aux)"),
     "autoencoder": (AUTOENCODER, "mse(@made, target=@image)"),
 }
 SGD = "sgd(lr=0.05, momentum=0.9, nesterov=true, weight_decay=0.01)"

@@ -142,6 +142,31 @@ class Peers:
 
         return m, loss, forward
 
+    def towers(self) -> Any:
+        F, bn = self.F, self.nn.BatchNorm2d
+        m = self.named(
+            tower1=self.named(conv1=self.conv(2, 4, 3), bn1=bn(4)),
+            deep1=self.named(conv1=self.conv(2, 2, 3), bn1=bn(2)),
+            aux=self.nn.Linear(36, 3), logits=self.nn.Linear(72, 3),
+        )  # fmt: skip
+
+        def tower(x: Any) -> Any:
+            return F.avg_pool2d(F.relu(m.tower1.bn1(m.tower1.conv1(x))), 2)
+
+        def deep(x: Any) -> Any:
+            return self.torch.tanh(m.deep1.bn1(m.deep1.conv1(x)))
+
+        def heads(image: Any) -> tuple[Any, Any]:
+            a, b = tower(image), tower(deep(deep(image)))
+            return m.logits(self.torch.cat([a, b], 1).flatten(1)), m.aux(a.flatten(1))
+
+        def loss(image: Any, y: Any) -> Any:
+            main, aux = heads(image)
+            side = 0.3 * F.cross_entropy(aux, y) if m.training else 0
+            return F.cross_entropy(main, y) + side
+
+        return m, loss, lambda image: heads(image)[0]
+
     def autoencoder(self) -> Any:
         m = self.named(conv1=self.conv(2, 4, 3, bias=True), conv2=self.conv(4, 2, 3, bias=True))
 

@@ -108,6 +108,15 @@ def test_an_accident_leaves_the_earlier_file(
     assert os.listdir(tmp_path) == [path.name]
 
 
+def test_a_run_keeps_what_its_network_imports(tmp_path: Path) -> None:
+    run = Run.create(tmp_path, "net", "netdsl 1\n", 1, {"parts/a.net": "block a { relu }\n"})
+    assert (run.path / "parts" / "a.net").read_text() == "block a { relu }\n"
+    with pytest.raises(DataError) as caught:
+        Run.create(tmp_path, "net", "", 1, {"network.net": ""})
+    assert caught.value.code == "E415"
+    assert len(os.listdir(tmp_path)) == 1
+
+
 def test_no_directory_to_write_into(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="No such file or directory"):
         checkpoint.save(tmp_path / "none" / "a", ARRAYS, TEXTS)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from netdsl.arguments import Sizes, Word, accept
 from netdsl.elaborate.scope import LOST, Argument, Given, Group, Lost, Scope, TensorValue, brief
-from netdsl.elaborate.strangers import argument_help, op_help
+from netdsl.elaborate.strangers import argument_help, op_help, surplus_help
 from netdsl.elaborate.values import FUNCTIONS, evaluate
 from netdsl.errors import MeaningError, NetError, Problem
 from netdsl.op import Op, Parameter, Registry
@@ -89,7 +89,8 @@ def _bind_call(called: str, names: list[str], args: Group, scope: Scope) -> Boun
             if place >= len(names):
                 takes = ", ".join(names) if names else "nothing"
                 message = f"{called} has too many arguments: it takes {takes}"
-                raise scope.error("E112", message, argument.span)
+                help = surplus_help(called, args[place].value, [a.value for a in args])
+                raise scope.error("E112", message, argument.span, help)
             bound[names[place]] = argument
             continue
         name = argument.name.text
@@ -118,14 +119,17 @@ def argument_value(
     try:
         return convert(parameter.kind, value, span, scope, registry)
     except Problem as problem:
-        if isinstance(value, Word) and not takes_words(parameter.kind):
+        word = isinstance(value, Word) and value.name not in registry["layer"]
+        if word and not takes_words(parameter.kind):
             raise scope.unknown(value.name, span) from problem
         message = f"{parameter.name} of {called} {problem.message}"
-        help = problem.help or _help(value, span)
+        help = problem.help or _help(value, span, registry)
         raise scope.error("E114", message, span, help) from problem
 
 
-def _help(value: Any, span: Span) -> str | None:
+def _help(value: Any, span: Span, registry: Registry) -> str | None:
+    if isinstance(value, Word) and value.name in registry["layer"]:
+        return f"a layer is a step of its own: write -> {value.name} after it"
     if isinstance(value, float) and "/" in span.text:
         return "the division leaves a rest; // rounds down"
     if isinstance(value, Word) and value.name == "valid":

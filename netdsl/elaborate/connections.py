@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import MISSING
+from fractions import Fraction
+from itertools import takewhile
 from typing import Any
 
 from netdsl.arguments import Count, Rate, Word
@@ -41,7 +43,8 @@ def residual(
         return LOST
     if made.tensor != shortcut.tensor:
         message = f"residual body gives {made.tensor}, shortcut gives {shortcut.tensor}"
-        raise ShapeError("E204", message, at.span, _help(bound), scope.frames)
+        help = _help(bound, made.tensor, shortcut.tensor)
+        raise ShapeError("E204", message, at.span, help, scope.frames)
     if "drop" in bound:
         rate = argument_value("residual", DROP, bound["drop"], scope, network.registry)
         made = network.nodes.add(_layer(network, "drop_path", rate), (made,), at) if rate else made
@@ -63,7 +66,7 @@ def _shortcut(
         raise at.scope.error("E114", f"{message}, not {brief(policy)}", place, help)
     if LOST in (made, current) or policy.name == "identity" or made.tensor == current.tensor:
         return current
-    channels, stride = made.tensor.channels, _stride(made.tensor, current.tensor, at)
+    channels, stride = made.tensor.channels, _stride(network, made, current, at)
     if policy.name == "pad":
         return network.nodes.add(_layer(network, "zero_channels", channels, stride), (current,), at)
     conv = _layer(network, "conv", channels, 1, stride=stride, bias=False)
@@ -71,9 +74,14 @@ def _shortcut(
     return network.nodes.add(_layer(network, "bn"), (shortcut,), at.called("project_bn"))
 
 
-def _help(bound: Bound) -> str:
+def _help(bound: Bound, made: Tensor, shortcut: Tensor) -> str:
     """The way out where body and shortcut differ."""
     policy = str(bound["shortcut"].value) if "shortcut" in bound else "identity"
+    smaller = made.spatial != shortcut.spatial and len(made.dims) == len(shortcut.dims)
+    if smaller and all(a <= b for a, b in zip(made.dims, shortcut.dims, strict=True)):
+        lost = "the body's windows cut the border off: give its layers pad=same"
+        if policy != "identity" or made.channels == shortcut.channels:
+            return f"{lost}, or set default conv(pad=same)"
     if policy == "identity":
         return (
             "use residual(shortcut=project) for a 1x1 projection, or make the body keep the shape"
@@ -83,13 +91,32 @@ def _help(bound: Bound) -> str:
     return "make the body and the shortcut end with the same channels and sizes"
 
 
-def _stride(made: Tensor, entering: Tensor, at: Place) -> tuple[int, ...]:
-    """The stride by which a shortcut must subsample to meet the body."""
-    if len(made.dims) != len(entering.dims) or not made.spatial:
-        message = f"residual body gives {made}, {entering} enters: no convolution joins them"
+def _stride(
+    network: Network, made: TensorValue, entering: TensorValue, at: Place
+) -> tuple[int, ...]:
+    """The stride of a shortcut: how far the body moves in what enters, from place to place."""
+    steps = _steps(network, made.node, entering) if made.tensor.spatial else None
+    if steps is None or len(made.tensor.dims) != len(entering.tensor.dims):
+        message = f"residual body gives {made.tensor}, {entering.tensor} enters:"
         help = "give the shortcut in braces: residual(shortcut={ dense(10) }) { ... }"
-        raise ShapeError("E204", message, at.span, help, at.scope.frames)
-    return tuple(-(-a // b) for a, b in zip(entering.spatial, made.spatial, strict=True))
+        raise ShapeError(
+            "E204", f"{message} no convolution joins them", at.span, help, at.scope.frames
+        )
+    return tuple(max(1, int(step)) for step in steps)
+
+
+def _steps(network: Network, name: str, entering: TensorValue) -> list[Fraction] | None:
+    """The strides from what enters to a node, along the first way that leads there, or None."""
+    nodes = network.nodes.made
+    body = list(takewhile(lambda made: made != entering.node, reversed(nodes)))
+    steps = {entering.node: [Fraction(1)] * len(entering.tensor.spatial)}
+    for node in (nodes[made] for made in reversed(body)):
+        source = next((source for source in node.inputs if source in steps), None)
+        sights = node.layer.sees(nodes[source].tensor) if source else None
+        if source and sights is not None and len(steps[source]) == len(sights):
+            pairs = zip(steps[source], sights, strict=True)
+            steps[node.name] = [before * Fraction(s.step, s.over) for before, s in pairs]
+    return steps.get(name)
 
 
 def dense_block(

@@ -233,7 +233,7 @@ class Network:
         home = value.home if isinstance(value, (Given, BlockName)) else scope
         found, layer = home.blocks.get(target), self.layers.get(target)
         if found is None and layer is None:
-            raise self.no_layer(call.name, scope)
+            raise self.no_layer(call.name, scope, call.span.text)
         if layer and layer.join:
             branches = ", ".join(arg.value.span.text.strip("[]") for arg in call.args)
             help = f"write {target} [ {branches or 'a, b'} ]"
@@ -344,9 +344,10 @@ class Network:
         region = Region(wrap.name.text, shown, wrap.name.span, label.text if label else "")
         return connection(self, wrap, current, scope, names.inner(region))
 
-    def no_layer(self, name: ast.Name, scope: Scope) -> NetError:
+    def no_layer(self, name: ast.Name, scope: Scope, written: str = "") -> NetError:
         """The error for a name that is neither a layer nor a block."""
         if name.text in self.connections:
             message = f"{name.text} takes a body in braces"
-            return scope.error("E133", message, name.span, f"write {name.text} {{ ... }}")
+            help = f"write {written or name.text} {{ ... }}"
+            return scope.error("E133", message, name.span, help)
         return no_layer(name, scope, self.layers, self.nets)

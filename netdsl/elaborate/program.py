@@ -75,6 +75,13 @@ class Program:
             raise NetError.together(wrong)
         return program
 
+    def changed(self, file: ast.File) -> Program:
+        """The same program with parameters of its nets and keys of its recipes changed."""
+        nets = {item.name.text: item for item in file.items if isinstance(item, ast.Net | ast.Alias)}
+        trains = (item for item in file.items if isinstance(item, ast.Train))
+        recipes = {item.name.text if item.name else None: item for item in trains}
+        return replace(self, file=file, nets=nets, recipes=recipes)
+
     def _declare(self, item: ast.Item) -> None:
         match item:
             case ast.Block(name=name):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from netdsl.elaborate.build import no_such
+from netdsl.elaborate.build import argument_value, no_such
 from netdsl.elaborate.network import Network, Statement
 from netdsl.elaborate.nodes import Names, Place
-from netdsl.elaborate.scope import LOST, Scope, SharedValue, TensorValue
+from netdsl.elaborate.scope import LOST, Group, Scope, SharedValue, TensorValue
 from netdsl.elaborate.values import arguments, evaluate, tensor
 from netdsl.syntax import ast
 
@@ -96,7 +96,18 @@ def set_default(network: Network, given: ast.Default, scope: Scope) -> None:
             raise scope.error("E122", "a default names its parameters", argument.span, help)
         if argument.name.text not in known:
             raise no_such(name.text, known, argument.name, scope, synonyms)
+    _check_default(network, name.text, group, scope)
     scope.defaults[name.text] = (*scope.defaults.get(name.text, ()), group)
+
+
+def _check_default(network: Network, name: str, group: Group, scope: Scope) -> None:
+    """The values suit a layer's parameters, though nothing may ever use them."""
+    if name in scope.blocks:
+        return
+    formal = {parameter.name: parameter for parameter in network.layers[name].parameters()}
+    for argument in group:
+        assert argument.name is not None
+        argument_value(name, formal[argument.name.text], argument, scope, network.registry)
 
 
 def shared(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
+from netdsl.arguments import Word
 from netdsl.elaborate.scope import Scope, TensorValue, brief
 from netdsl.errors import MeaningError, nearest
 from netdsl.syntax import ast
@@ -34,7 +36,9 @@ ARGUMENTS = {
     "input_shape": "write input image(1x28x28) at the top of the net, and leave it out here",
     "input_dim": _NO_SIZES, "in_channels": _NO_SIZES, "in_features": _NO_SIZES,
     "num_features": _NO_SIZES, "name": "write as x after the step to name what it makes",
-    "dim": "channels are joined", "axis": "channels are joined",
+    "dim": "layers work over the channels: leave it out",
+    "axis": "layers work over the channels: leave it out",
+    "shuffle": "samples come in another order every epoch: leave it out",
     "inplace": "no layer works in place: leave it out",
     "learning_rate": "it belongs to the optimizer: optimizer = sgd(lr=0.1)",
     "lr": "it belongs to the optimizer: optimizer = sgd(lr=0.1)",
@@ -84,12 +88,13 @@ def argument_help(name: str, known: list[str], synonyms: Mapping[str, str]) -> s
 def no_layer(
     name: ast.Name,
     scope: Scope,
-    layers: Iterable[str],
+    layers: Collection[str],
     nets: Collection[str],
 ) -> MeaningError:
     """The error for a name that is neither a layer nor a block."""
     text = name.text
     help = layer_help(text, (*layers, *scope.blocks))
+    help = help or f"there are {', '.join(sorted({*layers, *scope.blocks} - {'input'}))}"
     found, value = scope.find(text)
     if text in scope.labels or isinstance(value, TensorValue):
         help = f"write @{text} for the tensor of that name"
@@ -98,3 +103,14 @@ def no_layer(
     elif text in nets:
         help = "that is a net, with inputs of its own: a step is a layer or a block"
     return scope.error("E130", f"no layer or block is called '{text}'", name.span, help)
+
+
+def surplus_help(called: str, extra: Any, given: list[Any]) -> str | None:
+    """What an argument too many may have meant."""
+    if called == "input" and all(isinstance(value, int) for value in given):
+        return f"write the sizes as one: {'x'.join(map(str, given))}"
+    if isinstance(extra, TensorValue):
+        return f"what enters stands before the step: @{extra.node} -> {called}"
+    if isinstance(extra, Word):
+        return f"what enters stands before the step: @{extra.name} -> {called}"
+    return None

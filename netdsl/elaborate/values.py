@@ -73,7 +73,7 @@ def tensor(name: str, span: Span, scope: Scope) -> TensorValue:
 def _entering(span: Span, scope: Scope) -> TensorValue:
     if scope.entering is None:
         message = "'in' is what enters a block, and no block is around"
-        help = "name a tensor with: step as x, and write @x"
+        help = "name a tensor with: step as x, and write @x, or @x.c for its channels"
         raise scope.error("E105", message, span, help)
     return scope.entering
 

@@ -26,6 +26,8 @@ def _shape(graph: Graph, node: Node, wanted: tuple[int, ...] | None) -> None:
     if wanted is not None and wanted != node.tensor.dims:
         message = f"{dims_text(wanted)} was expected, {node.tensor} comes"
         help = f"{graph[node.inputs[0]].name} makes it"
+        if wanted == (*node.tensor.spatial, node.tensor.channels):
+            help = f"channels come first: expect({node.tensor})"
         raise ShapeError("E205", message, node.span, help, node.frames)
 
 

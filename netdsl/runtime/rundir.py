@@ -21,6 +21,7 @@ from netdsl.errors import DataError, RunError
 from netdsl.files import replace
 
 Row = Mapping[str, int | float]
+NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,17 @@ class Run:
     path: Path
 
     @classmethod
-    def create(cls, root: Path, name: str, network: str, threads: int) -> Run:
+    def create(
+        cls, root: Path, name: str, network: str, threads: int, imports: Mapping[str, str] = NONE
+    ) -> Run:
         """Make ``root/name-n`` with the smallest free n, also while others do; E502 if it fails.
 
-        ``network`` is the resolved text of the network and its recipe.
+        ``network`` is the resolved text of the network and its recipe, ``imports`` the texts of the
+        files that it imports, by their paths seen from it. DataError E415 if one has its name.
         """
+        if "network.net" in imports:
+            message = "a run keeps its network as network.net, and a file of that name is imported"
+            raise DataError("E415", message, help="give the imported file another name")
         plain = re.sub(r"[^A-Za-z0-9_.-]", "_", name)
         try:
             Path(root).mkdir(parents=True, exist_ok=True)
@@ -44,6 +51,9 @@ class Run:
                 "E502", f"no directory for the run can be made in {root}: {error.strerror}"
             ) from error
         replace(run.network, network.encode())
+        for path, text in imports.items():
+            (run.path / path).parent.mkdir(parents=True, exist_ok=True)
+            replace(run.path / path, text.encode())
         facts = json.dumps(environment(threads), indent=2, ensure_ascii=False)
         replace(run.path / "environment.json", facts.encode() + b"\n")
         return run

@@ -8,10 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from netdsl.arguments import spell
 from netdsl.data import Split
 from netdsl.errors import RunError
-from netdsl.op import Metric
 from netdsl.recipe import Recipe
 from netdsl.runtime.batches import Batches, Normalization
 
@@ -54,16 +52,10 @@ class Tally:
     def figures(self, prefix: str = "") -> Figures:
         """The means so far, by name."""
         count = max(self.count, 1)
-        names = [column(metric) for metric in self.recipe.metrics]
+        names = [metric.column() for metric in self.recipe.metrics]
         scores = zip(names, self.scores or (0.0,) * len(names), strict=True)
         figures = {"loss": self.loss / count} | {name: total / count for name, total in scores}
         return {prefix + name: value for name, value in figures.items()}
-
-
-def column(metric: Metric) -> str:
-    """What the figures of a metric are called: ``accuracy``, ``top(5)``."""
-    values = [spell(getattr(metric, parameter.name)) for parameter in metric.parameters()]
-    return f"{metric.name}({', '.join(values)})" if values else metric.name
 
 
 def train(
