@@ -188,6 +188,8 @@ class Graph:
         lines = [f"graph {self.name}"]
         for node in self.nodes:
             source = f" from {', '.join(node.inputs)}" if node.inputs else ""
-            lines.append(f"  {node.name}: {node.tensor} = {call_text(node.layer)}{source}")
+            more = f" with the weights of {node.shared}" if node.shared else ""
+            more += ", in training only" if node.side else ""
+            lines.append(f"  {node.name}: {node.tensor} = {call_text(node.layer)}{source}{more}")
         lines.append(f"  outputs {', '.join(self.outputs)}")
         return "\n".join(lines)

@@ -93,7 +93,7 @@ def _help(bound: Bound, made: Tensor, shortcut: Tensor) -> str:
 
 def _stride(
     network: Network, made: TensorValue, entering: TensorValue, at: Place
-) -> tuple[int, ...]:
+) -> int | tuple[int, ...]:
     """The stride of a shortcut: how far the body moves in what enters, from place to place."""
     steps = _steps(network, made.node, entering) if made.tensor.spatial else None
     if steps is None or len(made.tensor.dims) != len(entering.tensor.dims):
@@ -102,7 +102,8 @@ def _stride(
         raise ShapeError(
             "E204", f"{message} no convolution joins them", at.span, help, at.scope.frames
         )
-    return tuple(max(1, int(step)) for step in steps)
+    strides = tuple(max(1, int(step)) for step in steps)
+    return strides[0] if len(set(strides)) == 1 else strides
 
 
 def _steps(network: Network, name: str, entering: TensorValue) -> list[Fraction] | None:

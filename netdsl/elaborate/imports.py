@@ -74,7 +74,8 @@ class Files(Generic[Read]):
         ours = library()
         if given.removesuffix(".net") in ours:
             return ours[given.removesuffix(".net")].resolve()
-        near = [*ours, *(path.name for path in sorted(at.parent.glob("*.net")) if at)] if at else ours
+        theirs = [path.name for path in sorted(at.parent.glob("*.net"))] if at else []
+        near = [*ours, *theirs]
         help = nearest(item.path, near) or f"the library has {', '.join(ours)}"
         where = "beside this one, nor in the library" if at else "of that name in the library"
         raise MeaningError("E150", f"there is no file {item.path} {where}", place(item), help)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TypeVar
@@ -17,7 +17,7 @@ MOST_MISTAKES = 20
 """After so many the rest waits until these are mended."""
 
 
-class Enough(Exception):  # noqa: N818 - it ends the search, and is no mistake itself
+class Enough(Exception):
     """So many mistakes were found that no more are looked for."""
 
 
@@ -39,7 +39,7 @@ class Mistakes:
             raise Enough
 
     @contextmanager
-    def apart(self) -> Iterator[None]:
+    def apart(self) -> Generator[None]:
         """Keep the error of what stands inside, so that what follows is looked at too."""
         try:
             yield

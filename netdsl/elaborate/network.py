@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -79,7 +79,7 @@ class Network:
         return current
 
     @contextmanager
-    def deeper(self, span: Span, scope: Scope) -> Iterator[None]:
+    def deeper(self, span: Span, scope: Scope) -> Generator[None]:
         """One level down; LimitError E131 if that is too deep."""
         if self.depth >= DEEPEST:
             message = f"blocks and braces go more than {DEEPEST} deep"

@@ -108,15 +108,14 @@ class Nodes:
         self.made[name] = Node(name, layer, sources, made, at.span, frames, shared, self.side)
         return TensorValue(name, made)
 
-    def _shared(
-        self, name: str, layer: Layer, weights: Mapping[str, Weight], at: Place
-    ) -> str:
+    def _shared(self, name: str, layer: Layer, weights: Mapping[str, Weight], at: Place) -> str:
         """The layer whose weights a later use of something shared takes: they must be alike."""
         twin = self.made.get(at.names.twin + name.removeprefix(at.names.path))
         first: dict[str, Weight] = {}
         if twin and type(twin.layer) is type(layer):
             first = twin.layer.weights(*(self.made[source].tensor for source in twin.inputs))
-        if twin and {n: w.dims for n, w in first.items()} == {n: w.dims for n, w in weights.items()}:
+        alike = {n: w.dims for n, w in first.items()} == {n: w.dims for n, w in weights.items()}
+        if twin and alike:
             return twin.owner
         message = f"{layer.name} has the weights {_sizes(weights)} here"
         if twin:

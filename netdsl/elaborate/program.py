@@ -8,12 +8,12 @@ from typing import Any
 
 from netdsl.elaborate.build import parameters
 from netdsl.elaborate.connections import CONNECTIONS
+from netdsl.elaborate.heads import with_heads
 from netdsl.elaborate.homes import Homes
 from netdsl.elaborate.imports import Files
 from netdsl.elaborate.network import Network
 from netdsl.elaborate.nodes import Names
 from netdsl.elaborate.overrides import chosen_train
-from netdsl.elaborate.heads import with_heads
 from netdsl.elaborate.recipes import Training, check_recipe, tensors, training
 from netdsl.elaborate.scope import Lost, Scope, brief
 from netdsl.elaborate.statements import STATEMENTS
@@ -77,7 +77,8 @@ class Program:
 
     def changed(self, file: ast.File) -> Program:
         """The same program with parameters of its nets and keys of its recipes changed."""
-        nets = {item.name.text: item for item in file.items if isinstance(item, ast.Net | ast.Alias)}
+        named = (item for item in file.items if isinstance(item, ast.Net | ast.Alias))
+        nets = {item.name.text: item for item in named}
         trains = (item for item in file.items if isinstance(item, ast.Train))
         recipes = {item.name.text if item.name else None: item for item in trains}
         return replace(self, file=file, nets=nets, recipes=recipes)
@@ -205,9 +206,7 @@ class Program:
         trained = training(section, graph, _recipe_scope(inner, section), self.registry)
         return Elaborated(with_heads(graph, trained.terms).verify(), trained)
 
-    def _entered(
-        self, chosen: ast.Net | ast.Alias, network: Network
-    ) -> tuple[Scope, ast.Body]:
+    def _entered(self, chosen: ast.Net | ast.Alias, network: Network) -> tuple[Scope, ast.Body]:
         """The scope in which a net's statements are carried out, its parameters given; and them."""
         homes = Homes(network)
         *aliases, (net, home) = self._chain(chosen)
@@ -276,11 +275,9 @@ def _check_strict(graph: Graph, inner: Scope, net: ast.Name) -> None:
     if not isinstance(strict, bool):
         message = f"strict must be true or false, not {brief(strict)}"
         raise MeaningError("E114", message, net.span, "write strict=true")
-    wrong = [
-        ShapeError("E208", w.message, w.span, w.help or "strict=true makes an error of it", w.frames)
-        for w in graph.warnings
-    ]
-    if strict and wrong:
+    if strict and graph.warnings:
+        help = "strict=true makes an error of it"
+        wrong = (ShapeError("E208", w.message, w.span, help, w.frames) for w in graph.warnings)
         raise NetError.together(wrong)
 
 

@@ -88,7 +88,7 @@ def _word(train: ast.Train) -> Span:
 def _recipe(
     train: ast.Train, scope: Scope, registry: Registry, wrong: list[NetError]
 ) -> Recipe | None:
-    """The recipe, of all keys but the loss; None if there is none, for what is added to ``wrong``."""
+    """The recipe, of all keys but the loss; None if there is none for what is now ``wrong``."""
     bound = _bound(train, scope, wrong)
     keys = [setting.key.text for setting in train.settings]
     if "loss" not in keys:

@@ -31,7 +31,7 @@ LOST = TensorValue("", Tensor(()))
 """A value that is not known because of a mistake, which has been reported: no more of it."""
 
 
-class Lost(Exception):  # noqa: N818 - nobody is told of it
+class Lost(Exception):
     """What is evaluated depends on a `LOST` value."""
 
 

@@ -85,6 +85,7 @@ def argument_help(name: str, known: list[str], synonyms: Mapping[str, str]) -> s
     listed = f"it has {', '.join(known)}" if known else "it has no parameters"
     return nearest(name, known) or listed
 
+
 def no_layer(
     name: ast.Name,
     scope: Scope,

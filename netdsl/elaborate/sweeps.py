@@ -93,7 +93,8 @@ def _sweep(section: ast.Sweep, program: Program) -> Sweep:
         wrong.append(RecipeError("E321", message, _word(section), help))
     if wrong:
         raise NetError.together(wrong)
-    return Sweep(section.name.text if section.name else "", net, tuple(axes), best, figure, _word(section))
+    name = section.name.text if section.name else ""
+    return Sweep(name, net, tuple(axes), best, figure, _word(section))
 
 
 def _axis(setting: ast.Setting, scope: Scope) -> Axis:
