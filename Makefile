@@ -7,7 +7,7 @@ BIN := .venv/bin
 WORKERS ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-all judges check format lint wheel floors types bench clean
+.PHONY: help setup demo test test-all judges reference check format lint wheel floors types bench clean
 
 help:  ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ floors: wheel
 
 types: wheel
 	cd .venv-check/wheel && ../bin/pyright --pythonpath ../bin/python
+
+reference: .venv/ready  ## the pages and pictures in docs/ that are made from the sources
+	PYTHONPATH=scripts $(BIN)/python -m reference
 
 bench: .venv/ready  ## measure the speed, side by side with the peers that are installed
 	$(BIN)/python benchmarks/lenet5.py

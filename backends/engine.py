@@ -21,7 +21,7 @@ class Engine:
     and the passes come from the subclass below.
     """
 
-    INPUTS = ()  # (name, sizes of one sample, type, number of classes or None)
+    INPUTS = ()  # (name, sizes of one sample, type, number of classes or words, or None)
     OUTPUTS = ()  # (name, tensor that holds it, sizes of one sample)
     TARGET = None  # the same for the labels, if a loss wants any
     SCORED = None  # (tensor, sizes of one sample) of the prediction that labels are compared with
@@ -263,11 +263,15 @@ TYPES = {"real": real, "int": np.int32}
 
 
 def draw(generator, law, value, sizes):
-    """Weights by a law and its number: normal (std), uniform (bound), bilinear or constant."""
+    """Weights by a law and its number: normal (std), uniform (bound), orthogonal (gain) ..."""
     if law == "normal":
         return value * generator.standard_normal(sizes)
     if law == "uniform":
         return generator.uniform(-value, value, sizes)
+    if law == "orthogonal":
+        return value * orthogonal(generator, sizes)
+    if law == "forget":  # one gate of four, the second
+        return np.repeat((0.0, value, 0.0, 0.0), sizes[0] // 4)
     if law == "bilinear":
         return value * hats(sizes)
     return np.full(sizes, value)
@@ -280,6 +284,15 @@ def hats(sizes):
         middle, half = (size - 1) / 2, (size + 1) // 2
         weight = weight[..., None] * (1 - abs(np.arange(size) - middle) / half)
     return weight
+
+
+def orthogonal(generator, sizes):
+    """A random matrix with a row for each output: rows, or columns if fewer, are orthonormal."""
+    rows, columns = sizes[0], math.prod(sizes[1:])
+    tall = generator.standard_normal((max(rows, columns), min(rows, columns)))
+    q, r = np.linalg.qr(tall)
+    q *= np.where(np.diag(r) < 0, -1.0, 1.0)
+    return (q if rows >= columns else q.T).reshape(sizes)
 
 
 def check(array, name, sizes, kind, classes):
@@ -300,8 +313,7 @@ def check(array, name, sizes, kind, classes):
         last = 2**31 - 1 if classes is None else classes - 1
         first = -(2**31) if classes is None else 0
         if array.min() < first or array.max() > last:
-            what = "whole numbers" if classes is None else "classes"
-            raise ValueError(f"{name} must be {what} from {first} to {last}")
+            raise ValueError(f"{name} must be whole numbers from {first} to {last}")
     return array.reshape((-1, *sizes))
 
 

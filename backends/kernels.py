@@ -70,6 +70,7 @@ def _constants(fn: Callable[..., Any]) -> tuple[str, ...]:
 
 def plan(call: Call, real: str) -> KernelPlan:
     """How the generic kernel for a call looks, whatever the target."""
+    assert not (call.add and call.kernel.fills), f"nothing is added to what {call.kernel} fills"
     operands = list(call.operands())
     names = _names(call)
     index = tuple(name.replace("_", f"i{i}") for i, name in enumerate(call.kernel.index)) or ("e",)
@@ -85,6 +86,7 @@ def plan(call: Call, real: str) -> KernelPlan:
         assign="+=" if call.add else "=",
         small=all(_is_small(operand) for operand in touched),
         scalar=call.kernel.scalar,
+        fills=call.kernel.fills is not None,
     )
 
 
@@ -120,6 +122,7 @@ def _element(call: Call, index: tuple[str, ...]) -> str:
     kernel = call.kernel
     place = f"[{index[0]}]" if kernel.scalar else ""
     arguments = [] if kernel.scalar else list(index)
+    arguments += ["out"] if kernel.fills else []
     for name in kernel.tensors:
         read = call.reads[name]
         if isinstance(read, tuple):
@@ -140,7 +143,8 @@ def functions(op: Op, kernel: Kernel) -> Iterator[str]:
     """The texts of a kernel's mathematics: first what it calls, then itself."""
     for callee in _callees(kernel.fn):
         yield f"@device\n{_source(callee)}"
-    names = (*kernel.index, *kernel.tensors, *kernel.numbers)
+    filled = (kernel.fills,) if kernel.fills else ()
+    names = (*kernel.index, *filled, *kernel.tensors, *kernel.numbers)
     head = f"def {function_name(op, kernel)}({', '.join(names)}):"
     yield f"@device\n{head}\n{_body(kernel.fn)}"
 

@@ -45,7 +45,7 @@ def schedule(
         inputs=tuple(layers.value(node.name) for node in graph.inputs),
         outputs=outputs,
         target=losses.target(),
-        classes=losses.classes(),
+        classes=_bounds(losses.classes(), layers.bounds()),
         scored=losses.scored(),
         weights=weights,
         states=states,
@@ -64,6 +64,12 @@ def schedule(
         update=tuple(update(optimizer, weights, learning)) if optimizer else (),
         lr=optimizer.lr if optimizer else None,
     )
+
+
+def _bounds(first: dict[Buffer, int], second: dict[Buffer, int]) -> dict[Buffer, int]:
+    """Of the bounds of each tensor the lower one."""
+    both = {buffer: min(first[buffer], second[buffer]) for buffer in first.keys() & second.keys()}
+    return {**first, **second, **both}
 
 
 def _distinct(outputs: tuple[Output, ...], names: tuple[str, ...]) -> tuple[Output, ...]:
@@ -115,6 +121,15 @@ class _Layers:
     def grad(self, name: str) -> Buffer:
         """The memory of the gradient by a node's tensor."""
         return replace(self.value(name), role="grad")
+
+    def bounds(self) -> dict[Buffer, int]:
+        """How many whole numbers a tensor may tell apart, by the layers that read it."""
+        found: dict[Buffer, int] = {}
+        for node in self.graph:
+            if bound := node.layer.bound():
+                for name in node.inputs:
+                    found = _bounds(found, {self.value(name): bound})
+        return found
 
     def forward(self, when: When) -> Iterator[Call]:
         """The calls of a forward pass, in training or in evaluation."""
@@ -221,8 +236,8 @@ class _Losses:
         for term in self.terms:
             buffer = self.layers.value(term.target) if term.target else self.target()
             if buffer is not None and buffer.tensor.dtype is DType.INT:
-                channels = self.layers.graph[term.prediction].tensor.channels
-                found[buffer] = min(found.get(buffer, channels), channels)
+                classes = term.loss.classes(self.layers.graph[term.prediction].tensor)
+                found[buffer] = min(found.get(buffer, classes), classes)
         return found
 
     def scored(self) -> Output | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,15 +13,19 @@ import click
 
 import netdsl
 from netdsl.errors import DataError, NetError, Warning_
+from netdsl.menu import Commands
+from netdsl.tools import COMMANDS
 
 if TYPE_CHECKING:
     from netdsl.compiler import Net
+    from netdsl.report.formats import Form
 
 FILE = click.argument("file", type=click.Path(path_type=Path))
 NET = click.argument("net", required=False)
 SET = click.option(
     "--set", "changes", multiple=True, metavar="NAME=VALUE",
-    help="Change a parameter of the net, or train.KEY of its recipe; may be given several times.",
+    help="A value for a parameter of the net, classes=10, or for a key of its recipe, "
+    "train.optimizer.lr=0.1; may be given several times.",
 )  # fmt: skip
 RECIPE = click.option("--recipe", help="The train section of that name.")
 DEVICE = click.option(
@@ -28,19 +33,67 @@ DEVICE = click.option(
 )
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.group(
+    cls=Commands,
+    invoke_without_command=True,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="A FILE is a .net file, or the name of one of the library, such as resnet: netdsl list.",
+)
 @click.version_option(netdsl.__version__, message="netdsl %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """A language and a compiler for neural networks: .net files to parallel kernels."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @cli.command()
 @FILE
 @NET
 @SET
-def summary(file: Path, net: str | None, changes: Sequence[str]) -> None:
-    """Show a network as a table: layers, shapes, parameters, MACs, memory."""
-    click.echo(_load(file, net, changes).summary())
+@RECIPE
+@click.option("--batch", type=click.IntRange(1), help="For memory; else the recipe's, or 1.")
+@click.option(
+    "--depth", type=click.IntRange(0),
+    help="How many levels of blocks to open: 0 opens none. As many as suit a screen if not given.",
+)  # fmt: skip
+@click.option("--unfold", is_flag=True, help="A row for every layer, also of equal blocks.")
+@click.option("--json", "form", flag_value="json", multiple=True, help="Every figure, as JSON.")
+@click.option("--csv", "form", flag_value="csv", multiple=True, help="A row a layer, as CSV.")
+@click.option(
+    "--markdown", "form", flag_value="markdown", multiple=True, help="A table for a paper."
+)
+def summary(
+    file: Path,
+    net: str | None,
+    changes: Sequence[str],
+    recipe: str | None,
+    batch: int | None,
+    depth: int | None,
+    unfold: bool,
+    form: Sequence[Form],
+) -> None:
+    """Show a network as a table: layers, shapes, parameters, MACs, memory, receptive fields."""
+    if len(form) > 1:
+        raise click.UsageError(f"--{form[0]} and --{form[1]} exclude each other")
+    chosen = form[0] if form else "text"
+    if chosen in ("json", "csv") and (unfold or depth is not None):
+        raise click.UsageError(f"--{chosen} tells every layer: leave out --depth and --unfold")
+    loaded = _load(file, net, changes, recipe)
+    click.echo(loaded.summary(chosen, batch=batch, depth=depth, unfold=unfold, width=_width()))
+
+
+@cli.command()
+@FILE
+@click.argument("layer")
+@click.option("--net", help="The net of the file; the first if not given.")
+@SET
+def explain(file: Path, layer: str, net: str | None, changes: Sequence[str]) -> None:
+    """Show how a LAYER or a block comes about: formulas with their numbers, weights, what it sees.
+
+    LAYER is a name that the summary shows, or an end of it that only one has.
+    """
+    click.echo(_load(file, net, changes).explain(layer, _width()))
 
 
 @cli.command()
@@ -51,12 +104,26 @@ def summary(file: Path, net: str | None, changes: Sequence[str]) -> None:
     "-o", "--output", type=click.Path(path_type=Path),
     help="The picture: .svg, .png, .pdf or .dot. The net's name with .svg if not given.",
 )  # fmt: skip
-def draw(file: Path, net: str | None, changes: Sequence[str], output: Path | None) -> None:
-    """Draw a network."""
+@click.option(
+    "--depth", default="auto", show_default=True, metavar="N|auto|all",
+    help="How many levels of blocks are open; auto opens what fits on a page.",
+)  # fmt: skip
+@click.option("--left-right", is_flag=True, help="Draw from left to right, as on a slide.")
+def draw(
+    file: Path,
+    net: str | None,
+    changes: Sequence[str],
+    output: Path | None,
+    depth: str,
+    left_right: bool,
+) -> None:
+    """Draw a network: blocks as boxes, repeats once, skips beside the chain."""
     from netdsl.report.draw import render
+    from netdsl.report.picture_view import read_depth
 
+    levels = read_depth(depth)
     loaded = _load(file, net, changes)
-    for path in render(loaded.graph, output or Path(f"{loaded.name}.svg")):
+    for path in render(loaded.graph, output or Path(f"{loaded.name}.svg"), levels, left_right):
         click.echo(f"wrote {path}")
 
 
@@ -78,7 +145,7 @@ def compile_(
     output: Path | None,
     device: str,
 ) -> None:
-    """Write a network as a Python module that needs numpy and numba alone."""
+    """Write a network as a Python module: it needs numpy and numba alone."""
     from netdsl.files import replace
 
     loaded = _load(file, net, changes, recipe)
@@ -118,14 +185,14 @@ def train_(
 
     given = {"epochs": epochs, "seed": seed, "device": device}
     changes = [*changes, *(f"train.{k}={v}" for k, v in given.items() if v is not None)]
-    train(_load(file, net, changes, recipe), runs, click.echo)
+    train(_load(file, net, changes, recipe, train=True), runs, click.echo)
 
 
 @cli.command("evaluate")
 @click.argument("run", type=click.Path(path_type=Path))
 @DEVICE
 def evaluate_(run: Path, device: str | None) -> None:
-    """Measure a trained RUN (its directory) on the test data of its recipe."""
+    """Measure a trained RUN, a directory, on its recipe's test data."""
     from netdsl.commands import evaluate
 
     evaluate(run, device, click.echo)
@@ -137,10 +204,14 @@ def evaluate_(run: Path, device: str | None) -> None:
 @DEVICE
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the outputs as .npy.")
 def predict_(run: Path, samples: Path, device: str | None, output: Path | None) -> None:
-    """Apply a trained RUN (its directory) to SAMPLES: a .npy array, or a picture."""
+    """Apply a trained RUN, a directory, to SAMPLES: .npy, or a picture."""
     from netdsl.commands import predict
 
     predict(run, samples, device, output, click.echo)
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main(args: Sequence[str] | None = None) -> None:
@@ -166,13 +237,25 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(1)
 
 
-def _load(file: Path, net: str | None, changes: Sequence[str], recipe: str | None = None) -> Net:
-    """The network of a command, its warnings told."""
+def _load(
+    file: Path,
+    net: str | None,
+    changes: Sequence[str],
+    recipe: str | None = None,
+    train: bool = False,
+) -> Net:
+    """The network of a command, its warnings told; to ``train`` it, its recipe must fit."""
     from netdsl.compiler import change, load
 
-    loaded = load(file, net, recipe, [change(text) for text in changes])
+    train = train or recipe is not None
+    loaded = load(file, net, recipe, [change(text) for text in changes], train)
     _warn(loaded.graph.warnings)
     return loaded
+
+
+def _width() -> int:
+    """How wide text may be: 100, or a wider terminal."""
+    return max(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 100
 
 
 def _warn(warnings: Sequence[Warning_]) -> None:

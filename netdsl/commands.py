@@ -14,6 +14,7 @@ from netdsl.data import Data, Split
 from netdsl.elaborate.overrides import chosen_train
 from netdsl.errors import DataError, Interrupted, NetError, RecipeError
 from netdsl.files import replace
+from netdsl.op import class_scores
 from netdsl.recipe import Recipe
 from netdsl.runtime.checkpoint import load as read_checkpoint
 from netdsl.runtime.confusion import confusion
@@ -23,7 +24,7 @@ from netdsl.runtime.pictures import read_samples
 from netdsl.runtime.progress import Progress, figure, progress
 from netdsl.runtime.rundir import Run
 from netdsl.runtime.trainer import Figures, Watch
-from netdsl.tensor import Tensor
+from netdsl.tensor import DType, Tensor
 
 Say = Callable[[str], None]
 MOST_CLASSES = 30
@@ -77,8 +78,9 @@ def predict(path: Path, samples: Path, device: str | None, output: Path | None, 
         say(f"wrote {output}: {' x '.join(map(str, made.shape))}")
         return
     shares = net.graph.origin(net.graph.outputs[0]).layer.name == "softmax"
-    for number, row in enumerate(made):
-        named = made.ndim == 2 and made.shape[1] == len(classes)
+    scores = class_scores(made) if model.engine.TARGET and made.ndim == 2 else made
+    named = scores.ndim == 2 and scores.shape[1] == len(classes)
+    for number, row in enumerate(scores if named else made):
         say(f"{number}: {_best(row, classes, shares) if named else row.tolist()}")
 
 
@@ -126,6 +128,9 @@ def read_data(net: Net, recipe: Recipe) -> Data:
     if found.dims != wanted.tensor.dims:
         message = f"{recipe.data.name} has samples of {found}, the network takes {wanted.tensor}"
         raise RecipeError("E311", message, span, f"write: input {wanted.name}({found})")
+    if wanted.tensor.dtype is DType.INT and data.train.x.dtype.kind != "i":
+        message = f"{recipe.data.name} has pictures, {wanted.name} holds whole numbers"
+        raise RecipeError("E311", message, span, f"write: input {wanted.name}({found})")
     check_labels(net, recipe.data.name, len(data.classes))
     return data
 
@@ -155,7 +160,7 @@ def report(model: Model, data: Data, say: Say) -> Figures:
     if model.engine.TARGET and isinstance(made, np.ndarray) and made.ndim == 2:
         names = [*data.classes, *map(str, range(len(data.classes), made.shape[1]))]
         if len(names) <= MOST_CLASSES:
-            matrix = confusion(np.argmax(made, axis=1), data.test.y, len(names))
+            matrix = confusion(np.argmax(class_scores(made), axis=1), data.test.y, len(names))
             say("\n" + confusion_text(matrix, names) + "\n")
     shown = "  ".join(figure(f"test_{name}", value) for name, value in figures.items())
     say(f"{shown}  on {len(data.test):,} samples")

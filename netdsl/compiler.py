@@ -29,6 +29,8 @@ from netdsl.syntax.parse import parse, parse_expr, read
 if TYPE_CHECKING:
     import graphviz
 
+    from netdsl.report.figures import Peak
+    from netdsl.report.formats import Form
     from netdsl.runtime.model import Model
     from netdsl.schedule import Schedule
     from netdsl.target import Target
@@ -76,19 +78,61 @@ class Net:
         """How the file trains it, if it says so."""
         return self.elaborated.training.recipe if self.elaborated.training else None
 
-    def summary(self) -> str:
-        """A table of layers, shapes, parameters and MACs."""
-        from netdsl.report.summary import summary
+    def summary(
+        self, form: Form = "text", *, batch: int | None = None, depth: int | None = None,
+        unfold: bool = False, width: int = 100,
+    ) -> str:  # fmt: skip
+        """What the network is: layers, shapes, parameters, MACs, memory, receptive fields.
 
-        return summary(self.graph)
+        ``form`` is text, markdown, csv or json. Memory is for a ``batch`` (the recipe's, else 1).
+        In text and markdown ``depth`` levels of blocks are opened (as many as suit a screen if not
+        given), and ``unfold`` gives every layer of equal blocks a row.
+        """
+        from netdsl.report.figures import Measured
+        from netdsl.report.formats import written
 
-    def draw(self, path: str | Path | None = None) -> graphviz.Digraph:
-        """The picture as a graphviz graph; written to ``path`` (svg, png, pdf or dot) if given."""
+        if batch is None:
+            batch = self.recipe.batch if self.recipe else 1
+        if batch < 1:
+            raise ValueError(f"batch must be 1 or more, not {batch}")
+        peak = self._peak(batch)
+        return written(form, Measured(self.graph), peak, batch, depth, unfold, width)
+
+    def explain(self, layer: str, width: int = 100) -> str:
+        """How a layer or a block comes about: formulas with their numbers, weights, what it sees.
+
+        ``layer`` is its name, or an end of it that only one has. MeaningError E170 or E171 if none
+        or several are called so.
+        """
+        from netdsl.report.explain import explain
+        from netdsl.report.figures import Measured
+
+        return explain(Measured(self.graph), layer, width)
+
+    def _peak(self, batch: int) -> Peak:
+        """The memory of training, as it is checked before training begins."""
+        from netdsl.report.figures import Peak, plain_peak
+
+        if self.recipe is None:
+            return plain_peak(self.graph, batch)
+        assumes = f"with {self.recipe.optimizer.name}"
+        return Peak(self.schedule().memory(batch), assumes)
+
+    def draw(
+        self, path: str | Path | None = None, depth: int | str = "auto", left_right: bool = False
+    ) -> graphviz.Digraph:
+        """The picture as a graphviz graph; written to ``path`` (svg, png, pdf or dot) if given.
+
+        ``depth`` says how many levels of blocks are open: a number, ``all``, or ``auto``, what fits
+        on a page.
+        """
         from netdsl.report.draw import draw, render
+        from netdsl.report.picture_view import read_depth
 
+        levels = read_depth(depth)
         if path is not None:
-            render(self.graph, Path(path))
-        return draw(self.graph)
+            render(self.graph, Path(path), levels, left_right)
+        return draw(self.graph, levels, left_right)
 
     def schedule(self) -> Schedule:
         """What a target must do: forward, backward, update."""
@@ -234,7 +278,7 @@ def load_source(
     if changes:
         chosen, signature = program.choose(net).name.text, program.signature(net)
         file = override(file, chosen, signature, recipe, changes, registry)
-        program = Program.of(file, registry, path)
+        program = program.changed(file)
     elaborated = program.elaborate(net, recipe, train or len(program.nets) == 1)
     graph = run(elaborated.graph)
     return Net(file, replace(elaborated, graph=graph), recipe, program.sources)

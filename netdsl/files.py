@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -24,7 +25,7 @@ def replace(path: Path, content: bytes) -> None:
                 file.write(content)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o666 & ~_umask())
+            os.chmod(name, _mode(path))
             os.replace(name, path)
         except BaseException:
             with suppress(FileNotFoundError):
@@ -35,6 +36,11 @@ def replace(path: Path, content: bytes) -> None:
         full = error.errno == errno.ENOSPC
         help = "make room on the disk" if full else "choose another place to write to"
         raise RunError("E501", f"{path} cannot be written: {error.strerror}", help=help) from error
+
+
+def _mode(path: Path) -> int:
+    """Who may read and write the file: as before, or as any new one."""
+    return stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
 
 
 def _umask() -> int:

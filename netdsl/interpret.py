@@ -24,7 +24,10 @@ Values = dict[str, Any]
 
 
 class _Checked:
-    """An array that refuses negative indices, which Python would take and compiled code may not."""
+    """An array that refuses negative indices, which Python would take and compiled code may not.
+
+    What a kernel fills begins as NaN: it must write everything, and read nothing before.
+    """
 
     __slots__ = ("array", "shape")
 
@@ -37,6 +40,11 @@ class _Checked:
             raise IndexError(f"index {index} is below 0")
         return self.array[index]
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        if min(index) < 0:
+            raise IndexError(f"index {index} is below 0")
+        self.array[index] = value
+
 
 def evaluate(
     kernel: Kernel, shape: Sequence[int], tensors: Mapping[str, Any], numbers: Mapping[str, Any]
@@ -48,6 +56,11 @@ def evaluate(
     """
     passed = {name: numbers[name] for name in kernel.numbers}
     read = [tensors.get(name) for name in kernel.tensors]
+    if kernel.fills:
+        made = np.full(shape, np.nan)
+        for n, *checked in _places(kernel, shape[:1], read):
+            kernel.fn(n, _Checked(made), *checked, **passed)
+        return made
     calls = _elements(kernel, read) if kernel.scalar else _places(kernel, shape, read)
     results = [kernel.fn(*arguments, **passed) for arguments in calls]
     whole = bool(results) and all(isinstance(result, (int, np.integer)) for result in results)

@@ -26,6 +26,7 @@ import numpy as np
 from netdsl.arguments import spell
 from netdsl.errors import Problem
 from netdsl.kernel import Kernel
+from netdsl.sight import SAME, Sights
 from netdsl.tensor import DType, Tensor, View, as_is
 
 Registry = dict[str, dict[str, type["Op"]]]
@@ -59,7 +60,7 @@ class Op:
     """
 
     kind: ClassVar[str]
-    name: ClassVar[str]
+    name: ClassVar[str] = ""
     synonyms: ClassVar[dict[str, str]] = {}
     kernels: ClassVar[tuple[Kernel, ...]] = ()
     examples: ClassVar[tuple[tuple[str, ...], ...]] = ()
@@ -96,7 +97,9 @@ class Initializer(Op, kind="initializer"):
     def draw(self, fan_in: int, fan_out: int) -> tuple[str, float]:
         """The distribution and its one number.
 
-        ``("normal", std)``, ``("uniform", bound)`` or ``("constant", value)``.
+        ``("normal", std)``, ``("uniform", bound)``, ``("constant", value)``, ``("orthogonal",
+        gain)``, ``("forget", value)``: the second quarter, else 0, or ``("bilinear", gain)``: every
+        channel by itself, with the weights of a bilinear upsampling.
         """
         raise NotImplementedError
 
@@ -167,6 +170,10 @@ class Layer(Op, kind="layer"):
         """The numbers that its kernels take: whole ones are compiled in, others are passed."""
         return {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
 
+    def bound(self) -> int | None:
+        """How many whole numbers its input tells apart, from 0 on; None if any will do."""
+        return None
+
     def part(self, which: int, *xs: Tensor) -> dict[str, Any]:
         """The numbers for the gradient of one of several inputs; they are passed."""
         return {"which": which}
@@ -174,6 +181,21 @@ class Layer(Op, kind="layer"):
     def macs(self, *xs: Tensor) -> int:
         """Multiply-accumulate operations of one sample's forward pass."""
         return 0
+
+    def sees(self, *xs: Tensor) -> Sights | None:
+        """What a position of the output sees of the input, along each axis: the receptive field.
+
+        ``()`` is place by place, though places may be counted otherwise (flatten), None all of
+        them. The features of a vector are its places. Statistics over a batch do not count. A join
+        is asked for each input alone. Unless a layer says better, equal sizes are seen place by
+        place, others as a whole.
+        """
+        y = self.shape(*xs)
+        return (SAME,) * len(y.spatial) if all(x.spatial == y.spatial for x in xs) else None
+
+    def formulas(self, *xs: Tensor) -> dict[str, str]:
+        """How its sizes come about, with their numbers, by what they say: ``height``, ``MACs``."""
+        return {}
 
     def warnings(self, *xs: Tensor) -> tuple[str, ...]:
         """What is legal here and seldom meant."""
@@ -190,14 +212,20 @@ class Loss(Op, kind="loss"):
     """What training makes small: a number, the mean over the batch.
 
     Kernels read ``x`` (the prediction), ``target`` and the number ``scale`` (the weight of this
-    loss in a sum); they make ``y`` of one element, and ``dx``.
+    loss in a sum); they make ``y`` of one element, and ``dx``. What it ``contains`` is a layer that
+    its prediction must not come from.
     """
 
     view: ClassVar[View] = staticmethod(as_is)
+    contains: ClassVar[str] = ""
 
     def target(self, x: Tensor) -> Tensor:
         """The type of the target for a prediction; raises `Problem` if there is none."""
         raise NotImplementedError
+
+    def classes(self, x: Tensor) -> int:
+        """How many classes a target of whole numbers tells apart: one for each channel."""
+        return x.channels
 
     def aux(self, x: Tensor) -> dict[str, Tensor]:
         """Other tensors that its kernels make for one another."""
@@ -240,9 +268,21 @@ class Schedule(Op, kind="schedule"):
 class Metric(Op, kind="metric"):
     """A figure that people read, never a gradient: the higher, the better."""
 
+    def column(self) -> str:
+        """What its figures are called: ``accuracy``, ``top(5)``."""
+        values = [spell(getattr(self, parameter.name)) for parameter in self.parameters()]
+        return f"{self.name}({', '.join(values)})" if values else self.name
+
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
         """The sum over the samples of the batch."""
         raise NotImplementedError
+
+
+def class_scores(prediction: np.ndarray) -> np.ndarray:
+    """A score for each class: a single logit ``z`` stands for the scores 0 and ``z`` of two."""
+    if prediction.shape[1] > 1:
+        return prediction
+    return np.concatenate([np.zeros_like(prediction), prediction], axis=1)
 
 
 def expand(value: int | tuple[int, ...], rank: int, what: str) -> tuple[int, ...]:

@@ -10,7 +10,19 @@ from netdsl.op import Metric, Op, Optimizer, Schedule
 
 
 class Recipe(Op, kind="recipe", name="train"):
-    """The keys of a ``train`` section besides ``loss``, which names tensors of the network."""
+    """The keys of a ``train`` section besides ``loss``, which names tensors of the network.
+
+    - ``optimizer``: how gradients change weights
+    - ``data``: where samples come from; from Python they are given to ``fit``
+    - ``normalize``: ``per_channel`` takes off the mean of the training data and divides by their
+      standard deviation, channel by channel
+    - ``batch``: how many samples make one step
+    - ``epochs``: how often the training data are gone through
+    - ``schedule``: how the learning rate goes
+    - ``metrics``: what is shown beside the loss
+    - ``seed``: decides initial weights, order and dropout: the same seed gives the same bits
+    - ``device``: ``auto`` is a GPU where there is one
+    """
 
     optimizer: Optimizer
     data: Dataset | None = None

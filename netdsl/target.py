@@ -33,6 +33,7 @@ class KernelPlan:
 
     ``element`` is the expression of the element at ``index`` (or, for elementwise kernels, of the
     elements at that place); ``assign`` is ``=`` or ``+=``; ``small`` ones are not worth a thread.
+    Where it ``fills``, ``element`` is a call that fills the sample at ``index``.
     """
 
     index: tuple[str, ...]
@@ -43,3 +44,4 @@ class KernelPlan:
     assign: str
     small: bool
     scalar: bool
+    fills: bool = False

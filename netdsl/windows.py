@@ -7,7 +7,11 @@ from typing import Any
 
 from netdsl.errors import Problem
 from netdsl.op import as_three, expand
+from netdsl.sight import Sight, Sights
 from netdsl.tensor import Tensor
+
+AXES = (("length",), ("height", "width"), ("depth", "height", "width"))
+"""What the axes are called, by how many there are."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,14 @@ class Windows:
         """The spatial sizes of the output."""
         return tuple(axis.out for axis in self.axes)
 
+    def sights(self) -> Sights:
+        """What one place of the window sees, padding included."""
+        return tuple(Sight(-a.before, a.reach - 1 - a.before, a.stride) for a in self.axes)
+
+    def formulas(self) -> dict[str, str]:
+        """The formula of each axis, of equal ones once."""
+        return by_axis(tuple(axis.formula() for axis in self.axes))
+
     def numbers(self) -> dict[str, Any]:
         """What kernels want to know, for three spatial axes."""
         return {
@@ -104,6 +116,14 @@ class Windows:
             # Padding may go unused, and a window narrower than its stride leaves gaps anyway.
             if a.rest > max(a.before, a.after, a.stride - a.reach)
         )
+
+
+def by_axis(formulas: tuple[str, ...]) -> dict[str, str]:
+    """A formula for each spatial axis, by the names of the axes; equal ones are said once."""
+    named: dict[str, list[str]] = {}
+    for name, formula in zip(AXES[len(formulas) - 1], formulas, strict=True):
+        named.setdefault(formula, []).append(name)
+    return {", ".join(names): formula for formula, names in named.items()}
 
 
 def slide(

@@ -54,8 +54,8 @@ def build(kind: str, text: str) -> Any:
     return op(**given)
 
 
-def tensors(shapes: tuple[str, ...]) -> list[Tensor]:
-    return [Tensor(tuple(map(int, shape.split("x")))) for shape in shapes]
+def tensors(shapes: tuple[str, ...], dtype: DType = DType.REAL) -> list[Tensor]:
+    return [Tensor(tuple(map(int, shape.split("x"))), dtype) for shape in shapes]
 
 
 def far_apart(shapes: list[tuple[int, ...]], seed: int = 0) -> list[np.ndarray]:
@@ -69,9 +69,13 @@ def far_apart(shapes: list[tuple[int, ...]], seed: int = 0) -> list[np.ndarray]:
 
 def case(call: str, shapes: tuple[str, ...]) -> SimpleNamespace:
     """A layer with values for all that it reads."""
-    layer, inputs = build("layer", call), tensors(shapes)
-    xs = far_apart([(BATCH, *x.dims) for x in inputs])
+    layer = build("layer", call)
+    inputs = tensors(shapes, layer.takes)
     rng = np.random.default_rng(1)
+    if layer.takes is DType.INT:
+        xs = [rng.integers(0, layer.bound(), (BATCH, *x.dims)) for x in inputs]
+    else:
+        xs = far_apart([(BATCH, *x.dims) for x in inputs])
     weights = {n: rng.normal(size=w.dims) for n, w in layer.weights(*inputs).items()}
     state = {n: rng.uniform(0.5, 2, s.dims) for n, s in layer.state(*inputs).items()}
     dy = rng.normal(size=(BATCH, *layer.shape(*inputs).dims))
@@ -103,7 +107,7 @@ def loss_case(call: str, shape: str) -> SimpleNamespace:
     loss, (tensor,) = build("loss", call), tensors((shape,))
     x, real_target = far_apart([(BATCH, *tensor.dims)] * 2)
     wanted = loss.target(tensor)
-    classes = np.random.default_rng(2).integers(0, tensor.channels, (BATCH, *wanted.dims))
+    classes = np.random.default_rng(2).integers(0, loss.classes(tensor), (BATCH, *wanted.dims))
     return SimpleNamespace(
         loss=loss, x=x, target=classes if wanted.dtype is DType.INT else real_target
     )

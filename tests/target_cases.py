@@ -28,14 +28,14 @@ from netdsl.op import Layer, Loss, Optimizer, Weight
 from netdsl.optimizers.sgd import SGD
 from netdsl.schedule import Schedule, Term
 from netdsl.source import Source
-from netdsl.tensor import Tensor, flat
+from netdsl.tensor import DType, Tensor, flat
 
 SEED = 1
 SCALE = 0.25
 STEPS = 3
 PREDICTED = "predicted"
-SPLIT = ("relu", "dropout", "dense(3)", "bn", "conv(2, 3)")
-"""A layer for every form of kernel: elementwise, of 1, 2, 3 and 5 axes. Its kernels are tried
+SPLIT = ("relu", "dropout", "dense(3)", "bn", "conv(2, 3)", "rnn(3)")
+"""A layer for every form of kernel: elementwise, of 1, 2, 3 and 5 axes, of samples. They are tried
 divided among threads, which tiny shapes are not worth: compiling them so takes twice as long."""
 
 Arrays = dict[str, np.ndarray]
@@ -160,8 +160,9 @@ def expected_layer(call: str, shapes: tuple[str, ...]) -> Arrays:
     made = layer_forward(c.layer, c.xs, c.weights, c.state, True, numbers)
     kept = {**c.state, **made}
     gradients = layer_backward(c.layer, c.xs, c.weights, kept, SCALE * c.dy, numbers)
-    dxs = gradients.pop("dx")
-    found = {f"given{i}.weight": dx for i, dx in enumerate(dxs if c.layer.join else [dxs])}
+    dxs = gradients.pop("dx", [])
+    dxs = dxs if isinstance(dxs, list) else [dxs]
+    found = {f"given{i}.weight": dx for i, dx in enumerate(dxs)}
     found |= {f"op.{name[1:]}": gradient for name, gradient in gradients.items()}
     found |= {f"op.{name}": kept[name] for name in c.state}
     return {PREDICTED: evaluated["y"], "y": made["y"], **found}
@@ -293,11 +294,13 @@ def network(
     place = Source("cases.net", "").span(0, 0)
     named = [(f"x{i}", f"given{i}", tensor) for i, tensor in enumerate(inputs)]
     nodes = [
-        Node(x, build("layer", f"input({tensor})"), (), tensor, place) for x, _, tensor in named
+        Node(x, build("layer", f"input({tensor}, dtype={tensor.dtype})"), (), tensor, place)
+        for x, _, tensor in named
     ]
-    nodes += [Node(given, Given(), (x,), tensor, place) for x, given, tensor in named]
+    whole = any(tensor.dtype is DType.INT for tensor in inputs)  # these have no gradient
+    nodes += [] if whole else [Node(g, Given(), (x,), tensor, place) for x, g, tensor in named]
     if layer:
-        given = tuple(given for _, given, _ in named)
+        given = tuple(x if whole else given for x, given, _ in named)
         nodes.append(Node("op", layer, given, layer.shape(*inputs), place))
     last = nodes[-1].name
     graph = Graph("Case", tuple(nodes), (last,)).verify()

@@ -14,22 +14,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from shell import Capture, run
 
 import netdsl
-from netdsl import cli, commands
+from netdsl import commands
+from netdsl.cli import cli
+from netdsl.menu import SECTIONS
 from netdsl.runtime import checkpoint
 
 NET = Path(__file__).parent / "nets" / "tiny.net"
 SPECS = Path(__file__).parent.parent / "specs"
-Capture = pytest.CaptureFixture[str]
-
-
-def run(*args: str | Path) -> int:
-    """The exit status of a command in this process."""
-    with pytest.raises(SystemExit) as ended:
-        cli.main([str(arg) for arg in args])
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
 
 
 def python(program: str, *args: str | Path, cwd: Path | None = None) -> str:
@@ -46,8 +40,14 @@ def python(program: str, *args: str | Path, cwd: Path | None = None) -> str:
 def test_help(capsys: Capture) -> None:
     assert run("--help") == 0
     told = capsys.readouterr().out
-    for command in ("summary", "draw", "compile", "train", "evaluate", "predict"):
-        assert command in told
+    listed = [line.split()[0] for line in told.splitlines() if line.startswith("  ")]
+    every = [name for names in SECTIONS.values() for name in names]
+    assert [name for name in listed if name in every] == every
+    assert sorted(every) == sorted(cli.commands)
+    assert run() == 0 and capsys.readouterr().out == told
+    for name in every:
+        assert run(name, "--help") == 0
+        assert capsys.readouterr().out.startswith(f"Usage: netdsl {name} ")
     assert run("train", "-h") == 0 and "--recipe" in capsys.readouterr().out
     assert run("--version") == 0
     assert capsys.readouterr().out == f"netdsl {netdsl.__version__}\n"
@@ -58,6 +58,8 @@ WRONG = [
     ["summary"],
     ["summary", NET, "--sett", "a=1"],
     ["train", NET, "--epochs", "0"],
+    ["fmt"],
+    ["diff", NET],
 ]
 
 
@@ -68,6 +70,20 @@ def test_wrong_options(args: list[str | Path], capsys: Capture) -> None:
     assert told.out == ""
     assert told.err.splitlines()[0].startswith("Usage: netdsl")
     assert "Traceback" not in told.err
+
+
+NEAR = [
+    ("sumary", "help: did you mean 'summary'?"),
+    ("lenet5.net", "help: to look at a file: netdsl summary lenet5.net"),
+    ("xyz", "help: there are check, compile, diff, "),
+]
+
+
+@pytest.mark.parametrize(("given", "help"), NEAR)
+def test_an_unknown_command(given: str, help: str, capsys: Capture) -> None:
+    assert run(given) == 2
+    told = capsys.readouterr().err
+    assert f"there is no command '{given}'" in told and help in told
 
 
 def test_summary(capsys: Capture) -> None:
@@ -129,6 +145,12 @@ LOOKS: dict[str, list[str | Path]] = {
     "help": ["--help"],
     "summary": ["summary", NET],
     "draw": ["draw", NET, "-o", "net.dot"],
+    "explain": ["explain", NET, "conv1"],
+    "diff": ["diff", NET, NET],
+    "list": ["list"],
+    "new": ["new", "mine"],
+    "check": ["check", NET],
+    "fmt": ["fmt", "--check", NET],
 }
 
 

@@ -143,9 +143,9 @@ REFUSED = [
     (IMAGE.astype(str), LABELS, "image must be numbers"),
     (IMAGE.astype(complex), LABELS, "image must be numbers"),
     (IMAGE, LABELS[:3], "different numbers of samples: image 4, target 3"),
-    (IMAGE, LABELS + 1, "target must be classes from 0 to 2"),
-    (IMAGE, LABELS - 1, "target must be classes from 0 to 2"),
-    (IMAGE, LABELS.astype(np.uint64) + np.uint64(2**63), "target must be classes"),
+    (IMAGE, LABELS + 1, "target must be whole numbers from 0 to 2"),
+    (IMAGE, LABELS - 1, "target must be whole numbers from 0 to 2"),
+    (IMAGE, LABELS.astype(np.uint64) + np.uint64(2**63), "target must be whole numbers"),
     (IMAGE, LABELS.astype(float), "target must be whole numbers, not float64"),
     (IMAGE, np.eye(4, 3, dtype=int), "target has the shape"),
 ]

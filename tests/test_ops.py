@@ -31,6 +31,13 @@ def run(c: SimpleNamespace) -> tuple[dict[str, Any], dict[str, Any]]:
     return made, layer_backward(c.layer, c.xs, c.weights, {**c.state, **made}, c.dy)
 
 
+def by_inputs(c: SimpleNamespace, gradients: dict[str, Any]) -> list[np.ndarray]:
+    """The gradients by the inputs; there are none by whole numbers."""
+    if c.layer.takes is DType.INT:
+        return []
+    return gradients["dx"] if c.layer.join else [gradients["dx"]]
+
+
 def bits(values: dict[str, Any]) -> dict[str, list[bytes]]:
     """All bits of what was made."""
     rows = {name: v if isinstance(v, list) else [v] for name, v in values.items()}
@@ -76,10 +83,13 @@ def test_a_layer_has_the_kernels_it_needs_and_no_others(op):
         if any(weight.fan_in > 1 for weight in layer.weights(*xs).values()):
             assert layer.macs(*xs) > 0
     gradients = {"dx"} if op.join else {f"d{name}" for name in op.inputs()}
+    gradients = set() if op.takes is DType.INT else gradients
     assert made == needed | gradients | {f"d{name}" for name in weights}
     for kernel in op.kernels:
         assert set(kernel.tensors) <= known | weights | needed | {"dy"}
         assert set(kernel.numbers) <= numbers
+        assert kernel.fills in (None, kernel.makes)
+        assert not (kernel.fills and kernel.makes in gradients), "gradients are added up"
     for when in ("train", "eval"):
         here = [k.makes for k in op.kernels if k.when in ("always", when)]
         assert len(here) == len(set(here)), f"made twice in {when}"
@@ -94,8 +104,8 @@ def test_the_kernels_fill_the_shapes_of_the_rule_twice_the_same(call, shapes):
     for name, tensor in c.layer.aux(*c.inputs).items():
         if name in made:
             assert made[name].dtype == (np.int64 if tensor.dtype is DType.INT else np.float64), name
-    dxs = gradients["dx"] if c.layer.join else [gradients["dx"]]
-    assert [dx.shape for dx in dxs] == [x.shape for x in c.xs]
+    dxs = by_inputs(c, gradients)
+    assert [dx.shape for dx in dxs] == [x.shape for x in c.xs][: len(dxs)]
     assert {n: g.shape for n, g in gradients.items() if n != "dx"} == {
         f"d{name}": weight.shape for name, weight in c.weights.items()
     }
@@ -111,8 +121,8 @@ def test_the_gradients_are_those_of_central_differences(call, shapes):
     def projection() -> float:
         return float((layer_forward(c.layer, c.xs, c.weights, c.state)["y"] * c.dy).sum())
 
-    dxs = gradients["dx"] if c.layer.join else [gradients["dx"]]
-    pairs = [*zip(c.xs, dxs, strict=True)]
+    dxs = by_inputs(c, gradients)
+    pairs = [*zip(c.xs[: len(dxs)], dxs, strict=True)]
     pairs += [(weight, gradients[f"d{name}"]) for name, weight in c.weights.items()]
     for x, gradient in pairs:
         np.testing.assert_allclose(gradient, differences(projection, x), rtol=1e-6, atol=1e-8)
@@ -123,6 +133,16 @@ BAD = [
     ("concat", ("2x3x3", "2x4x3"), "the other sizes must be equal: 2x3x3, 2x4x3"),
     ("global_avgpool", ("5",), "the input is 5"),
     ("dense(3)", ("2x3",), "dense wants a vector, not 2x3"),
+    ("mul", ("4x2x2", "2"), "mul joins equal shapes, not 4x2x2 and 2"),
+    ("mul", ("4x3", "4x1x1"), "mul joins equal shapes, not 4x3 and 4x1x1"),
+    ("mul", ("4x2x2", "1x2x2"), "mul joins equal shapes, not 4x2x2 and 1x2x2"),
+    ("mean", ("3x2", "3"), "mean joins equal shapes, not 3x2 and 3"),
+    ("take(3)", ("2x3",), "there is no position 3 among 3"),
+    ("take(0)", ("3",), "take wants a sequence, channels x positions, not 3"),
+    ("class_token", ("3x2x2",), "class_token wants a sequence"),
+    ("sequence", ("5",), "sequence wants channels and positions, not 5"),
+    ("upsample(2)", ("5",), "1, 2 or 3 spatial axes, not 5"),
+    ("crop(2, start=2)", ("1x3x3",), "a crop of 2 from 2 on does not fit into 1x3x3"),
     ("maxpool(2)", ("7",), "1, 2 or 3 spatial axes, not 7"),
     ("maxpool(2, pad=2)", ("1x4x4",), "pad=2 lets a window of 2 lie in the padding alone"),
     ("maxpool(2, dilation=2, pad=1)", ("1x1x4",), "lie in the padding alone"),
@@ -151,7 +171,10 @@ def test_an_input_is_what_the_user_feeds():
     assert build("layer", "input(20, dtype=int)").shape() == Tensor((20,), DType.INT)
 
 
-@pytest.mark.parametrize("call", ["relu", "leaky_relu", "sigmoid", "tanh", "maxpool(2)", "max"])
+@pytest.mark.parametrize(
+    "call",
+    ["relu", "leaky_relu", "sigmoid", "tanh", "maxpool(2)", "max", "mul", "mean", "global_maxpool"],
+)
 def test_a_nan_is_never_swallowed(call):
     x = np.full((1, 1, 2, 2), -1.0)
     x[0, 0, 1, 0] = np.nan
@@ -238,13 +261,55 @@ def torch_layer(
         rest = (w.get("weight"), w.get("bias"), op.eps)
         return f.layer_norm(x.movedim(1, -1), (x.shape[1],), *rest).movedim(-1, 1)
 
+    def mean() -> Any:
+        if not train:
+            return torch.stack(xs).mean(0)
+        numbers = range(len(xs))
+        luck = [[uniform(1, 1, 1, n * len(xs) + i) for i in numbers] for n in range(BATCH)]
+        stay = torch.tensor([[u >= min(op.drop, max(row)) for u in row] for row in luck])
+        weight = (stay / stay.sum(1, keepdim=True)).to(x.dtype)
+        return sum(x_ * weight[:, i].reshape(-1, *[1] * rank, 1) for i, x_ in enumerate(xs))
+
+    def mul() -> Any:
+        made = torch.ones_like(max(xs, key=lambda x: (x.numel(), x.dim())))
+        for gate in xs:
+            made = made * gate.reshape(*gate.shape, *[1] * (made.dim() - gate.dim()))
+        return made
+
+    def upsample() -> Any:
+        mode = ("linear", "bilinear", "trilinear")[rank - 1] if op.mode == "bilinear" else op.mode
+        return f.interpolate(x, scale_factor=op.factors(c.inputs[0]), mode=mode)
+
+    def embedding() -> Any:
+        vectors = f.embedding(x, w["weight"])
+        return torch.where(x[..., None] == op.numbers(*c.inputs)["pad"], 0, vectors).movedim(-1, 1)
+
+    def recurrent() -> Any:
+        kind = {"rnn": torch.nn.RNN, "lstm": torch.nn.LSTM, "gru": torch.nn.GRU}[op.name]
+        more = {"nonlinearity": op.activation} if op.name == "rnn" else {}
+        module = kind(c.inputs[0].channels, op.units, bias=op.bias, **more).double()
+        theirs = {f"{'bias_ih' if n == 'bias' else n}_l0": value for n, value in w.items()}
+        if "bias" in w:
+            theirs["bias_hh_l0"] = torch.zeros_like(w["bias"])
+        sequence = x.permute(2, 0, 1)
+        sequence = sequence.flip(0) if op.reverse else sequence
+        made = torch.func.functional_call(module, theirs, (sequence,))[0]
+        if op.returns == "last":
+            return made[-1]
+        return (made.flip(0) if op.reverse else made).permute(1, 2, 0)
+
     def attention() -> Any:
         parts = x.reshape(BATCH, 3, op.heads, -1, x.shape[-1]).transpose(-1, -2).unbind(1)
         return f.scaled_dot_product_attention(*parts).transpose(-1, -2).flatten(1, 2)
 
     table = {
         "attention": attention,
+        "class_token": lambda: torch.cat([w["weight"].expand(BATCH, -1)[..., None], x], 2),
         "crop": crop,
+        "embedding": embedding,
+        "gru": recurrent,
+        "lstm": recurrent,
+        "rnn": recurrent,
         "elu": lambda: f.elu(x, op.alpha),
         "gelu": lambda: f.gelu(x),
         "layer_norm": layer_norm,
@@ -252,7 +317,9 @@ def torch_layer(
         "maxout": lambda: x.unflatten(1, (-1, op.pieces)).amax(2),
         "position": lambda: x + w["weight"],
         "relu6": lambda: f.relu6(x),
+        "take": lambda: x[:, :, op.at],
         "upconv": upconv,
+        "upsample": upsample,
         "add": lambda: sum(xs),
         "avgpool": avgpool,
         "bn": bn,
@@ -262,13 +329,14 @@ def torch_layer(
         "drop_path": lambda: dropped(BATCH),
         "dropout": lambda: dropped(*x.shape),
         "global_avgpool": lambda: x.flatten(2).mean(2),
+        "global_maxpool": lambda: x.flatten(2).amax(2),
         "leaky_relu": lambda: f.leaky_relu(x, op.slope),
         "max": lambda: torch.stack(xs).amax(0),
         "maxpool": lambda: getattr(f, f"max_pool{rank}d")(
             x, window, stride, before, dilation, op.ceil
         ),
-        "mean": lambda: torch.stack(xs).mean(0),
-        "mul": lambda: torch.stack(xs).prod(0),
+        "mean": mean,
+        "mul": mul,
         "relu": lambda: f.relu(x),
         "sigmoid": lambda: f.sigmoid(x),
         "softmax": lambda: f.softmax(x, 1),
@@ -285,7 +353,7 @@ def test_a_layer_agrees_with_pytorch(call, shapes):
     torch = pytest.importorskip("torch")
     c = case(call, shapes)
     for train in (True, False):
-        xs = [torch.tensor(x, requires_grad=True) for x in c.xs]
+        xs = [torch.tensor(x, requires_grad=x.dtype.kind == "f") for x in c.xs]
         w = {n: torch.tensor(v, requires_grad=True) for n, v in c.weights.items()}
         w |= {n: torch.tensor(v) for n, v in c.state.items()}
         theirs = torch_layer(c, torch, xs, w, train)
@@ -296,8 +364,8 @@ def test_a_layer_agrees_with_pytorch(call, shapes):
         if train:
             theirs.backward(torch.tensor(c.dy))
             gradients = layer_backward(c.layer, c.xs, c.weights, {**c.state, **ours}, c.dy)
-            dxs = gradients["dx"] if c.layer.join else [gradients["dx"]]
-            for x, dx in zip(xs, dxs, strict=True):
+            dxs = by_inputs(c, gradients)
+            for x, dx in zip(xs[: len(dxs)], dxs, strict=True):
                 same(dx, x.grad)
             for name in c.weights:
                 same(gradients[f"d{name}"], w[name].grad)

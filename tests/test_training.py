@@ -34,7 +34,7 @@ def test_labels_that_are_an_input_are_checked() -> None:
     x = np.ones((4, 4))
     assert np.isfinite(engine.train_step(x, np.array([[0], [1], [2], [2]])))
     for wrong in (3, -1):
-        with pytest.raises(ValueError, match="labels must be classes from 0 to 2"):
+        with pytest.raises(ValueError, match="labels must be whole numbers from 0 to 2"):
             engine.train_step(x, np.array([[0], [1], [2], [wrong]]))
 
 

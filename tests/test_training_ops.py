@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from op_cases import build, differences, examples, loss_case, same, tensors
 
+from netdsl.compiler import load_source
 from netdsl.interpret import loss_value, update
 from netdsl.op import REGISTRY
+from netdsl.source import Source
 
 
 @pytest.mark.parametrize(("call", "shapes"), examples("loss"))
@@ -83,12 +85,28 @@ INITIALIZERS = [
     ("kaiming(normal, gain=1, fan=out)", "normal", sqrt(1 / 20)),
     ("xavier", "uniform", sqrt(6 / 70)),
     ("xavier(normal, gain=3)", "normal", 3 * sqrt(2 / 70)),
+    ("bilinear", "bilinear", 1),
+    ("orthogonal", "orthogonal", 1),
+    ("orthogonal(gain=2)", "orthogonal", 2),
 ]
 
 
 @pytest.mark.parametrize(("call", "distribution", "number"), INITIALIZERS)
 def test_an_initializer_in_closed_form(call, distribution, number):
     assert build("initializer", call).draw(50, 20) == (distribution, pytest.approx(number))
+
+
+@pytest.mark.parametrize(("factor", "window"), [(2, 4), (3, 5)])
+def test_an_upconv_of_bilinear_weights_begins_as_an_upsampling(factor, window):
+    text = f"""net A {{
+      input x(2x5x4)
+      upconv(2, {window}, stride={factor}, pad=1, bias=false, init=bilinear) as learnt
+      @x -> upsample({factor}, bilinear) as fixed
+      output learnt, fixed }}"""
+    model = load_source(Source("a.net", text)).compile("cpu", batch=1)
+    made = model.predict(np.random.default_rng(0).normal(size=(1, 2, 5, 4)))
+    inside = (..., slice(factor, -factor), slice(factor, -factor))
+    np.testing.assert_allclose(made["learnt"][inside], made["fixed"][inside], atol=1e-6)
 
 
 def test_every_initializer_is_in_the_table():
@@ -100,7 +118,9 @@ METRICS = [
     ("accuracy", [[1, 3, 2], [4, 0, 1]], [[1], [2]], 1),
     ("accuracy", [[1, 1, 0], [1, 1, 0]], [[0], [1]], 1),
     ("accuracy", [[[1, 0], [0, 1]], [[1, 1], [0, 0]]], [[[0, 0]], [[0, 1]]], 1),
+    ("accuracy", [[0.5], [-1], [0], [NAN]], [[1], [1], [0], [0]], 2),
     ("top(1)", [[1, 3, 2], [4, 0, 1]], [[1], [2]], 1),
+    ("top(1)", [[0.5], [-1], [0]], [[1], [1], [0]], 2),
     ("top(1)", [[1, 1, 0], [1, 1, 0]], [[0], [1]], 1),
     ("top(2)", [[1, 3, 2], [4, 0, 1]], [[2], [1]], 1),
     ("top(2)", [[1, 1, 1], [1, 1, 1]], [[1], [2]], 1),
@@ -125,6 +145,7 @@ def test_a_loss_agrees_with_pytorch(call, shapes):
         "cross_entropy": lambda: f.cross_entropy(
             x, target.squeeze(1), label_smoothing=c.loss.smoothing
         ),
+        "binary_cross_entropy": lambda: f.binary_cross_entropy_with_logits(x, target.double()),
         "mse": lambda: f.mse_loss(x, target),
     }[c.loss.name]()
     (0.3 * theirs).backward()

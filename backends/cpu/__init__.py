@@ -14,6 +14,8 @@ CHUNKS = 64
 
 def loops(plan: KernelPlan) -> str:
     """A function that makes one row of the output, and a parallel loop over the rows."""
+    if plan.fills:
+        return _samples(plan)
     if plan.small:
         return _small(plan)
     return _vector(plan) if len(plan.index) == 1 else _rows(plan)
@@ -34,6 +36,16 @@ def _small(plan: KernelPlan) -> str:
     for depth, name in enumerate(plan.index):
         lines.append(f"{'    ' * (depth + 1)}for {name} in range(out.shape[{depth}]):")
     return "\n".join([*lines, _assign(plan, "    " * (len(plan.index) + 1), ", ".join(plan.index))])
+
+
+def _samples(plan: KernelPlan) -> str:
+    (index,) = plan.index
+    lines = [
+        _head(plan, "serial" if plan.small else "parallel"),
+        f"    for {index} in {'range' if plan.small else 'prange'}(out.shape[0]):",
+        f"        {plan.element}",
+    ]
+    return "\n".join(lines)
 
 
 def _vector(plan: KernelPlan) -> str:

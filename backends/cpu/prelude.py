@@ -13,6 +13,12 @@ FAST = {"reassoc", "contract", "nsz", "arcp"}
 # A division by zero is infinite or NaN, as everywhere else in numerical code.
 OPTIONS = {"fastmath": FAST, "error_model": "numpy"}
 device = njit(forceinline=True, **OPTIONS)
+lanes = range  # a sample is the work of one thread
+
+
+@device
+def sync():
+    """Wait for the threads that share a sample: here it is one."""
 
 
 def kernel(*types, parallel=True):

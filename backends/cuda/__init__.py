@@ -1,4 +1,7 @@
-"""CUDA GPUs: ``numba.cuda`` kernels with a thread for each element of what they make."""
+"""CUDA GPUs: ``numba.cuda`` kernels with a thread for each element of what they make.
+
+A kernel that fills samples has a block of threads for each of them instead.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,10 @@ from netdsl.target import KernelPlan, Target
 def loops(plan: KernelPlan) -> str:
     """A kernel whose thread number is the flat place of its element."""
     types = ", ".join(f'"{kind}"' for kind in plan.types)
+    if plan.fills:
+        (index,) = plan.index
+        head = f"@kernel({types}, samples=True)\ndef {{name}}({', '.join(plan.parameters)}):"
+        return f"{head}\n    {index} = cuda.blockIdx.x\n    {plan.element}"
     lines = [
         f"@kernel({types})",
         f"def {{name}}({', '.join(plan.parameters)}):",

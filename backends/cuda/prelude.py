@@ -5,30 +5,48 @@ import numpy as np
 from numba import cuda
 
 THREADS = 128
+LANES = 256
 # Small networks make small grids, which is no news to anybody.
 warnings.filterwarnings("ignore", "Grid size")
 device = cuda.jit(device=True)
 
 
-class Kernel:
-    """A kernel with a thread for each element of its first argument."""
+@device
+def lanes(count):
+    """The turns of a loop that fall to this thread of those that share a sample."""
+    return range(cuda.threadIdx.x, count, cuda.blockDim.x)
 
-    def __init__(self, function, types):
+
+@device
+def sync():
+    """Wait for the threads that share a sample."""
+    cuda.syncthreads()
+
+
+class Kernel:
+    """A kernel with a thread for each element of its first argument, or a block for each sample."""
+
+    def __init__(self, function, types, samples):
         self.function = function
         self.types = f"void({', '.join(types)})"
+        self.samples = samples
         self.launcher = None
 
     def __call__(self, out, *arguments):
-        threads = min(THREADS, out.size)
-        blocks = (out.size + threads - 1) // threads
+        if self.samples:
+            # As many threads as a step in time has elements: the first axis of a sample is time.
+            blocks, threads = out.shape[0], min(LANES, out.size // (out.shape[0] * out.shape[1]))
+        else:
+            threads = min(THREADS, out.size)
+            blocks = (out.size + threads - 1) // threads
         self.launcher[blocks, threads](out, *arguments)
 
 
-def kernel(*types, parallel=True):
+def kernel(*types, parallel=True, samples=False):
     """A CUDA kernel of arrays and numbers, for exactly these types."""
 
     def compiled(function):
-        return Kernel(function, types)
+        return Kernel(function, types, samples)
 
     return compiled
 

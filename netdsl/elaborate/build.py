@@ -20,6 +20,9 @@ from netdsl.syntax import ast
 Made = TypeVar("Made", bound=Op)
 Bound = dict[str, Argument]
 
+LACKING = "E111"
+"""The code of a call without an argument that it must have."""
+
 
 def build(op: type[Made], args: Group, span: Span, scope: Scope, registry: Registry) -> Made:
     """An op from the arguments of a call."""
@@ -77,7 +80,7 @@ def bind(
         signature = ", ".join(names[: names.index(missing[-1]) + 1])
         message = f"{called} needs {' and '.join(missing)}"
         help = advice or f"write {called}({signature})"
-        raise scope.error("E111", message, span, help)
+        raise scope.error(LACKING, message, span, help)
     return bound
 
 

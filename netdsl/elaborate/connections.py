@@ -12,7 +12,7 @@ from netdsl.arguments import Count, Rate, Word
 from netdsl.elaborate.build import Bound, argument_value, bind
 from netdsl.elaborate.network import Connection, Network
 from netdsl.elaborate.nodes import Names, Place
-from netdsl.elaborate.scope import LOST, BodyValue, Scope, TensorValue, brief
+from netdsl.elaborate.scope import LOST, Argument, BodyValue, Group, Scope, TensorValue, brief
 from netdsl.elaborate.values import arguments
 from netdsl.errors import ShapeError, nearest
 from netdsl.ir import Region
@@ -31,8 +31,8 @@ def residual(
 ) -> TensorValue:
     """``residual(shortcut=identity, drop=0) { body }``: ``y = body(x) + shortcut(x)``.
 
-    ``identity`` wants equal shapes; ``project`` is a 1x1 convolution with batch normalisation where
-    they differ (option B of the paper); ``pad`` is the identity, subsampled, with zero channels
+    ``identity`` wants equal shapes; ``project`` is a 1x1 convolution without bias and a batch
+    normalisation where they differ (option B of the paper), with the file's defaults for them; ``pad`` is the identity, subsampled, with zero channels
     (option A); a body in braces is itself the shortcut. ``drop`` is stochastic depth.
     """
     bound = _bind(wrap, (SHORTCUT, DROP), scope)
@@ -69,9 +69,11 @@ def _shortcut(
     channels, stride = made.tensor.channels, _stride(network, made, current, at)
     if policy.name == "pad":
         return network.nodes.add(_layer(network, "zero_channels", channels, stride), (current,), at)
-    conv = _layer(network, "conv", channels, 1, stride=stride, bias=False)
-    shortcut = network.nodes.add(conv, (current,), at.called("project"))
-    return network.nodes.add(_layer(network, "bn"), (shortcut,), at.called("project_bn"))
+    fixed = {"channels": channels, "window": 1, "stride": stride, "pad": 0, "dilation": 1}
+    own = _given(at, **fixed, groups=1, bias=False)
+    defaults = at.scope.default
+    made = network.layer("conv", (*defaults("conv"), own), (current,), at.called("project"))
+    return network.layer("bn", defaults("bn"), (made,), at.called("project_bn"))
 
 
 def _help(bound: Bound, made: Tensor, shortcut: Tensor) -> str:
@@ -140,6 +142,11 @@ def dense_block(
 def _layer(network: Network, name: str, *args: Any, **named: Any) -> Layer:
     op: Any = network.layers[name]
     return op(*args, **named)
+
+
+def _given(at: Place, **values: Any) -> Group:
+    """Arguments that a connection gives a layer of its own, over the defaults of the file."""
+    return tuple(Argument(ast.Name(at.span, n), value, at.span) for n, value in values.items())
 
 
 def _bind(wrap: ast.Wrap, formal: tuple[Parameter, ...], scope: Scope) -> Bound:

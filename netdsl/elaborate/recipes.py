@@ -214,9 +214,10 @@ class _Losses:
             raise RecipeError("E306", problem.message, span, problem.help) from problem
         while node.layer.alias:
             node = self.graph[node.inputs[0]]
-        if loss.name == "cross_entropy" and node.layer.name == "softmax":
-            message = f"cross_entropy takes logits, and {node.name} ({node.place}) is a softmax"
-            help = "drop the softmax: cross_entropy contains it, and prediction does not need it"
+        if node.layer.name == loss.contains:
+            made = loss.contains
+            message = f"{loss.name} takes logits, and {node.name} ({node.place}) is a {made}"
+            help = f"drop the {made}: {loss.name} contains it, and prediction does not need it"
             raise RecipeError("E307", message, span, help)
 
     def check_target(self, loss: Loss, name: str, target: TensorValue | None, span: Span) -> None:

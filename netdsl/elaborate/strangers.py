@@ -18,6 +18,7 @@ LAYERS = {
     "adaptiveavgpool": "global_avgpool", "concatenate": "concat", "cat": "concat",
     "identity": "id", "leakyrelu": "leaky_relu", "multiply": "mul", "sum": "add",
     "average": "mean", "maximum": "max", "reshape": "flatten", "shortcut": "residual",
+    "simplernn": "rnn", "elman": "rnn", "cudnnlstm": "lstm", "cudnngru": "gru",
 }  # fmt: skip
 
 STEPS = {
@@ -26,6 +27,8 @@ STEPS = {
     "pad": "padding belongs to the layer: conv(64, 3, pad=1)",
     "sequential": "steps in series stand between braces: { conv(6, 5) -> relu }",
     "input": "an input is a statement: input image(1x28x28)",
+    "bidirectional": "join two directions: concat [lstm(64), lstm(64, reverse=true)]",
+    "timedistributed": "a dense layer at every position is a convolution of one: conv(10, 1)",
 }
 
 _NO_SIZES = "what enters is known: leave it out"
@@ -50,6 +53,7 @@ OPS = {
     "he": "kaiming", "glorot": "xavier", "randomnormal": "normal", "gaussian": "normal",
     "randomuniform": "uniform", "crossentropyloss": "cross_entropy", "nll": "cross_entropy",
     "categoricalcrossentropy": "cross_entropy", "sparsecategoricalcrossentropy": "cross_entropy",
+    "bce": "binary_cross_entropy", "bcewithlogitsloss": "binary_cross_entropy",
     "meansquarederror": "mse", "mseloss": "mse", "l2": "mse", "acc": "accuracy",
     "steplr": "step", "multistep": "step", "cosineannealing": "cosine", "momentum": "sgd",
 }  # fmt: skip

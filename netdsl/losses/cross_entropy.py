@@ -14,19 +14,22 @@ from netdsl.tensor import DType, Tensor, by_channel
 class CrossEntropy(Loss, name="cross_entropy"):
     """``loss = mean(logsumexp(x) - x[target])``: softmax and logarithm in one, from logits.
 
-    The target is a class, or one for every position. With ``smoothing`` the target has ``1 -
-    smoothing`` on the class and ``smoothing / classes`` on all (Szegedy et al. 2015).
+    The target is a class, or one for every position.
+
+    - ``smoothing``: the part of the target that is spread over all classes (Szegedy et al. 2015)
     """
 
     smoothing: Rate = 0.0
 
     view = staticmethod(by_channel)
+    contains = "softmax"
     synonyms = {"label_smoothing": "smoothing"}
     examples = (("cross_entropy", "4"), ("cross_entropy(smoothing=0.1)", "3x2"))
 
     def target(self, x: Tensor) -> Tensor:
         if not x.dims or x.channels < 2:
-            raise Problem(f"cross_entropy wants at least two classes, not {x}")
+            help = "a single logit wants binary_cross_entropy" if x.dims else None
+            raise Problem(f"cross_entropy wants at least two classes, not {x}", help)
         return Tensor((1, *x.spatial), DType.INT)
 
     def aux(self, x: Tensor) -> dict[str, Tensor]:

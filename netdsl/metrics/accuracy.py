@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import numpy as np
 
-from netdsl.op import Metric
+from netdsl.op import Metric, class_scores
 
 
 class Accuracy(Metric, name="accuracy"):
-    """``mean(argmax over classes of prediction == target)``, over all positions of a sample."""
+    """``mean(argmax over classes of prediction == target)``, over all positions of a sample.
+
+    A single logit says class 1 where it is above 0.
+    """
 
     examples = (("accuracy",),)
 
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
         # A prediction that is no number is never right, wherever argmax finds it.
+        prediction = class_scores(prediction)
         known = ~np.isnan(prediction).any(axis=1)
         right = (prediction.argmax(axis=1) == target[:, 0]) & known
         return float(right.reshape(len(right), -1).mean(axis=1).sum())

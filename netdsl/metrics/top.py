@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from netdsl.arguments import Count
-from netdsl.op import Metric
+from netdsl.op import Metric, class_scores
 
 
 class Top(Metric, name="top"):
@@ -13,6 +13,8 @@ class Top(Metric, name="top"):
 
     Of equal predictions the earlier class counts as larger, so that ``top(1)`` is accuracy; what
     is not a number is larger than any.
+
+    - ``k``: how many guesses count
     """
 
     k: Count = 5
@@ -20,6 +22,7 @@ class Top(Metric, name="top"):
     examples = (("top",), ("top(2)",))
 
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
+        prediction = class_scores(prediction)
         scores = prediction.reshape(*prediction.shape[:2], -1)
         wanted = target.reshape(len(target), 1, -1)
         own = np.take_along_axis(scores, wanted, axis=1)

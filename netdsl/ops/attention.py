@@ -9,6 +9,7 @@ from netdsl.arguments import Count
 from netdsl.errors import Problem
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
+from netdsl.sight import Sights
 from netdsl.tensor import Tensor, by_channel
 
 
@@ -17,6 +18,8 @@ class Attention(Layer, name="attention"):
 
     The input holds queries, keys and values one after the other, ``3 * c`` channels at every
     position (``conv(3 * in.c, 1)`` makes them); the output has ``c``.
+
+    - ``heads``: how many attentions share the channels, each with its part of them
     """
 
     heads: Count = 1
@@ -41,6 +44,14 @@ class Attention(Layer, name="attention"):
 
     def numbers(self, x: Tensor) -> dict[str, Any]:
         return {"heads": self.heads}
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return None
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        width, positions = x.channels // 3, x.size // x.channels
+        scored = f"2 * {width} channels * {positions}*{positions} pairs of positions"
+        return {"MACs": f"{scored} = {self.macs(x):,}"}
 
     def macs(self, x: Tensor) -> int:
         positions = x.size // x.channels

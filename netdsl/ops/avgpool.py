@@ -7,6 +7,7 @@ from typing import Any
 from netdsl.arguments import LARGEST, Pad, Sizes
 from netdsl.kernel import device, kernel, real
 from netdsl.op import Layer, as_three
+from netdsl.sight import Sights
 from netdsl.tensor import Tensor, in_space
 from netdsl.windows import Axis, Windows, slide
 
@@ -14,8 +15,11 @@ from netdsl.windows import Axis, Windows, slide
 class AvgPool(Layer, name="avgpool"):
     """``y = (sum over window of x) / count`` (LeCun et al. 1998, without their coefficients).
 
-    The stride is the window unless given. Padding is zeros that count, or, with
-    ``count_pad=false``, do not. What ``ceil`` adds beyond the padding never counts, as in PyTorch.
+    Output sizes are ``floor((in + 2 * pad - window) / stride) + 1``. What ``ceil`` adds beyond the
+    padding never counts, as in PyTorch.
+
+    - ``stride``: how far the window moves; the window itself if not given
+    - ``count_pad``: whether the zeros of the padding count
     """
 
     window: Sizes
@@ -66,6 +70,12 @@ class AvgPool(Layer, name="avgpool"):
         end = axis.size + (axis.after if self.count_pad else 0)
         reached = (axis.out - 1) * axis.stride - axis.before + axis.window
         return -axis.before if self.count_pad else 0, end if reached > end else LARGEST
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return self.windows(x).sights()
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        return self.windows(x).formulas()
 
     def warnings(self, *xs: Tensor) -> tuple[str, ...]:
         return self.windows(xs[0]).warnings()

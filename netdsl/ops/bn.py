@@ -16,6 +16,8 @@ class BatchNorm(Layer, name="bn"):
     Ioffe and Szegedy 2015. Evaluation uses the running statistics: ``running = (1 - momentum) *
     running + momentum * new``, with the unbiased variance, as PyTorch does. A batch that has one
     value for a channel, which PyTorch refuses, leaves them as they are.
+
+    - ``momentum``: how much a new batch counts in the running statistics
     """
 
     eps: Positive = 1e-5

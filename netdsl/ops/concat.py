@@ -27,6 +27,10 @@ class Concat(Layer, name="concat"):
                 )
         return Tensor((sum(x.channels for x in xs), *xs[0].spatial))
 
+    def formulas(self, *xs: Tensor) -> dict[str, str]:
+        channels = " + ".join(str(x.channels) for x in xs)
+        return {"channels": f"{channels} = {self.shape(*xs).channels}"}
+
     def part(self, which: int, *xs: Tensor) -> dict[str, Any]:
         return {"first": sum(x.channels for x in xs[:which])}
 

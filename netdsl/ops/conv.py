@@ -11,6 +11,7 @@ from netdsl.initializers.kaiming import Kaiming
 from netdsl.initializers.zeros import Zeros
 from netdsl.kernel import kernel, real
 from netdsl.op import Initializer, Layer, Weight, expand
+from netdsl.sight import Sights
 from netdsl.tensor import Tensor, in_space
 from netdsl.windows import Windows, slide
 
@@ -18,9 +19,11 @@ from netdsl.windows import Windows, slide
 class Conv(Layer, name="conv"):
     """``y[o] = sum over c, window of x[c] * weight[o, c] + bias[o]`` (a cross-correlation).
 
-    Works on 1-D, 2-D and 3-D inputs by the rank of what enters. With ``groups`` every output sees
-    the channels of its own group only (Krizhevsky et al. 2012). The weight is ``channels x
-    channels_in/groups x window``, as PyTorch keeps it.
+    Output sizes are ``floor((in + 2 * pad - reach) / stride) + 1`` with ``reach = dilation *
+    (window - 1) + 1`` (Dumoulin and Visin 2016). Works on 1-D, 2-D and 3-D inputs by the rank of
+    what enters. The weight is ``channels x channels_in/groups x window``, as PyTorch keeps it.
+
+    - ``groups``: parts of the channels; an output sees its own part (Krizhevsky et al. 2012)
     """
 
     channels: Count
@@ -82,6 +85,14 @@ class Conv(Layer, name="conv"):
 
     def macs(self, x: Tensor) -> int:
         return self.shape(x).size * self.weights(x)["weight"].fan_in
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return self.windows(x).sights()
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        made, seen = self.shape(x).dims, self.weights(x)["weight"].dims[1:]
+        macs = f"{'*'.join(map(str, made))} outputs * {'*'.join(map(str, seen))} each"
+        return {**self.windows(x).formulas(), "MACs": f"{macs} = {self.macs(x):,}"}
 
     def warnings(self, *xs: Tensor) -> tuple[str, ...]:
         return self.windows(xs[0]).warnings()

@@ -8,13 +8,16 @@ from netdsl.initializers.kaiming import Kaiming
 from netdsl.initializers.zeros import Zeros
 from netdsl.kernel import kernel, real
 from netdsl.op import Initializer, Layer, Weight
+from netdsl.sight import Sights
 from netdsl.tensor import Tensor
 
 
 class Dense(Layer, name="dense"):
     """``y = x @ weight.T + bias``: every unit sees every feature.
 
-    The weight is ``units x features``, as PyTorch keeps it.
+    The weight is ``units x features``, as PyTorch keeps it. A picture must be flattened first.
+
+    - ``units``: how many outputs it has
     """
 
     units: Count
@@ -36,6 +39,12 @@ class Dense(Layer, name="dense"):
         if self.bias:
             weights["bias"] = Weight((self.units,), self.bias_init, *fans, decay=False)
         return weights
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return None
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        return {"MACs": f"{self.units} units * {x.size} features = {self.macs(x):,}"}
 
     def macs(self, x: Tensor) -> int:
         return self.units * x.size

@@ -12,7 +12,10 @@ from netdsl.tensor import Tensor, flat
 
 
 class Elu(Layer, name="elu"):
-    """``y = x`` above 0, ``y = alpha * (exp(x) - 1)`` below (Clevert et al. 2015)."""
+    """``y = x`` above 0, ``y = alpha * (exp(x) - 1)`` below (Clevert et al. 2015).
+
+    - ``alpha``: how far below 0 it may go
+    """
 
     alpha: NonNegative = 1.0
 

@@ -11,8 +11,8 @@ from netdsl.tensor import Tensor
 class Expect(Layer, name="expect"):
     """``y = x``, and the compiler makes sure that the shape and the parameters are these.
 
-    ``sizes`` is the shape here (``256x56x56``, or a number for a vector); ``params`` counts what
-    the network has learnt to have up to here.
+    - ``sizes``: the shape here, ``256x56x56``, or a number for a vector
+    - ``params``: how many numbers the network learns up to here
     """
 
     sizes: Sizes | None = None

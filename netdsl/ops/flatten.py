@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.op import Layer
+from netdsl.sight import Sights
 from netdsl.tensor import Tensor
 
 
@@ -14,3 +15,9 @@ class Flatten(Layer, name="flatten"):
 
     def shape(self, x: Tensor) -> Tensor:
         return Tensor((x.size,), x.dtype)
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return ()
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        return {"features": f"{'*'.join(map(str, x.dims))} = {x.size:,}"}

@@ -29,6 +29,9 @@ class GlobalAvgPool(Layer, name="global_avgpool"):
             )
         return Tensor((x.channels,))
 
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        return {"mean of": f"{'*'.join(map(str, x.spatial))} = {prod(x.spatial):,} positions"}
+
     def numbers(self, x: Tensor) -> dict[str, Any]:
         return {"positions": prod(x.spatial)}
 

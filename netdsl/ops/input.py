@@ -12,7 +12,8 @@ from netdsl.tensor import DType, Tensor
 class Input(Layer, name="input"):
     """``y`` is what the user feeds: ``input image(3x224x224)``, ``input review(200, dtype=int)``.
 
-    The sizes are of one sample, channels first.
+    - ``sizes``: the shape of one sample, channels first
+    - ``dtype``: ``int`` for what is counted: words of a text, classes
     """
 
     sizes: Sizes

@@ -7,6 +7,7 @@ from netdsl.initializers.ones import Ones
 from netdsl.initializers.zeros import Zeros
 from netdsl.kernel import kernel, real
 from netdsl.op import Initializer, Layer, Weight
+from netdsl.sight import SAME, Sights
 from netdsl.tensor import Tensor, by_channel
 
 
@@ -39,6 +40,9 @@ class LayerNorm(Layer, name="layer_norm"):
             "weight": Weight((x.channels,), self.init, decay=False),
             "bias": Weight((x.channels,), self.bias_init, decay=False),
         }
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return (SAME,) * len(x.spatial) or None
 
     def aux(self, x: Tensor) -> dict[str, Tensor]:
         each = Tensor((1, *x.spatial))

@@ -9,7 +9,10 @@ from netdsl.tensor import Tensor, flat
 
 
 class LeakyRelu(Layer, name="leaky_relu"):
-    """``y = x if x > 0 else slope * x`` (Maas et al. 2013)."""
+    """``y = x if x > 0 else slope * x`` (Maas et al. 2013).
+
+    - ``slope``: the slope below 0
+    """
 
     slope: NonNegative = 0.01
 

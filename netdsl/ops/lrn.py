@@ -7,13 +7,19 @@ from typing import Any
 from netdsl.arguments import Count, NonNegative, Positive
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
+from netdsl.sight import SAME, Sights
 from netdsl.tensor import Tensor, by_channel
 
 
 class LocalResponseNorm(Layer, name="lrn"):
     """``y[c] = x[c] / (k + alpha / size * sum of x^2 over size channels around c) ^ beta``.
 
-    Krizhevsky et al. 2012; ``alpha`` is divided by the size as in Caffe and PyTorch.
+    Krizhevsky et al. 2012.
+
+    - ``size``: how many neighbouring channels count
+    - ``alpha``: how much their squares count; it is divided by the size, as in Caffe and PyTorch
+    - ``beta``: the power of the divisor
+    - ``k``: keeps the divisor from 0
     """
 
     size: Count = 5
@@ -27,6 +33,9 @@ class LocalResponseNorm(Layer, name="lrn"):
 
     def shape(self, x: Tensor) -> Tensor:
         return x
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return (SAME,) * len(x.spatial) or None
 
     def aux(self, x: Tensor) -> dict[str, Tensor]:
         return {"scale": x}

@@ -6,6 +6,7 @@ from netdsl.arguments import Count
 from netdsl.errors import Problem
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
+from netdsl.sight import SAME, Sights
 from netdsl.tensor import DType, Tensor, by_channel
 
 
@@ -13,6 +14,8 @@ class Maxout(Layer, name="maxout"):
     """``y[j] = max over i of x[j * pieces + i]`` (Goodfellow et al. 2013).
 
     Follows a dense or convolutional layer with ``pieces`` times as many outputs.
+
+    - ``pieces``: how many neighbouring channels compete
     """
 
     pieces: Count = 2
@@ -28,6 +31,9 @@ class Maxout(Layer, name="maxout"):
                 argument="pieces",
             )
         return Tensor((x.channels // self.pieces, *x.spatial))
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return (SAME,) * len(x.spatial) or None
 
     def aux(self, x: Tensor) -> dict[str, Tensor]:
         return {"where": Tensor(self.shape(x).dims, DType.INT)}

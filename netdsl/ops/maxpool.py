@@ -7,6 +7,7 @@ from typing import Any
 from netdsl.arguments import Pad, Sizes
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
+from netdsl.sight import Sights
 from netdsl.tensor import DType, Tensor, in_space
 from netdsl.windows import Windows, slide
 
@@ -14,8 +15,10 @@ from netdsl.windows import Windows, slide
 class MaxPool(Layer, name="maxpool"):
     """``y = max over window of x``; padding counts as minus infinity (Ranzato et al. 2007).
 
-    The stride is the window unless given. ``where`` keeps the maximum's place in its window,
-    counted row by row; of equal ones the first gets the gradient, as in PyTorch. A NaN wins.
+    Output sizes are ``floor((in + 2 * pad - reach) / stride) + 1``, as a convolution's. Of equal
+    ones the first, row by row, gets the gradient, as in PyTorch. A NaN wins.
+
+    - ``stride``: how far the window moves; the window itself if not given
     """
 
     window: Sizes
@@ -55,6 +58,12 @@ class MaxPool(Layer, name="maxpool"):
 
     def numbers(self, x: Tensor) -> dict[str, Any]:
         return self.windows(x).numbers()
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return self.windows(x).sights()
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        return self.windows(x).formulas()
 
     def warnings(self, *xs: Tensor) -> tuple[str, ...]:
         return self.windows(xs[0]).warnings()

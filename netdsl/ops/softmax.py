@@ -6,6 +6,7 @@ import math
 
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
+from netdsl.sight import SAME, Sights
 from netdsl.tensor import Tensor, by_channel
 
 
@@ -20,6 +21,9 @@ class Softmax(Layer, name="softmax"):
 
     def shape(self, x: Tensor) -> Tensor:
         return x
+
+    def sees(self, x: Tensor) -> Sights | None:
+        return (SAME,) * len(x.spatial) or None
 
     def aux(self, x: Tensor) -> dict[str, Tensor]:
         return dict.fromkeys(("largest", "total", "sum_dy_y"), Tensor((1, *x.spatial)))

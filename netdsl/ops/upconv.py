@@ -11,7 +11,9 @@ from netdsl.initializers.kaiming import Kaiming
 from netdsl.initializers.zeros import Zeros
 from netdsl.kernel import kernel, real
 from netdsl.op import Initializer, Layer, Weight, as_three, expand
+from netdsl.sight import Sight, Sights
 from netdsl.tensor import Tensor, in_space
+from netdsl.windows import by_axis
 
 Margins = Annotated[int | tuple[int, ...], Extent(0)]
 
@@ -22,6 +24,9 @@ class UpConv(Layer, name="upconv"):
     The gradient of a convolution as a layer of its own (Zeiler et al. 2010; Dumoulin and Visin
     2016). Output sizes are ``(in - 1) * stride - 2 * pad + window + extra``. The weight is
     ``channels_in x channels x window``, as PyTorch keeps it.
+
+    - ``pad``: how much is cut off on either side: the padding of the convolution it turns round
+    - ``extra``: how much is added at the end, where the stride leaves the size open
     """
 
     channels: Count
@@ -75,6 +80,18 @@ class UpConv(Layer, name="upconv"):
             "stride": as_three(sizes["stride"], 1),
             "pad": as_three(sizes["pad"], 0),
         }
+
+    def sees(self, x: Tensor) -> Sights | None:
+        sizes = self.sizes(x)
+        axes = zip(sizes["window"], sizes["stride"], sizes["pad"], strict=True)
+        return tuple(Sight(p - w + 1, p, over=s) for w, s, p in axes)
+
+    def formulas(self, x: Tensor) -> dict[str, str]:
+        axes = zip(x.spatial, *self.sizes(x).values(), self.shape(x).spatial, strict=True)
+        made = tuple(f"({n} - 1)*{s} - 2*{p} + {w} + {e} = {y}" for n, w, s, p, e, y in axes)
+        reached = self.weights(x)["weight"].dims[1:]
+        macs = f"{'*'.join(map(str, x.dims))} inputs * {'*'.join(map(str, reached))} each"
+        return {**by_axis(made), "MACs": f"{macs} = {self.macs(x):,}"}
 
     def macs(self, x: Tensor) -> int:
         return x.size * self.weights(x)["weight"].fan_out

@@ -8,6 +8,7 @@ from netdsl.arguments import Count, Sizes
 from netdsl.errors import Problem
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer, as_three, expand
+from netdsl.sight import Sight, Sights
 from netdsl.tensor import Tensor, in_space
 
 
@@ -34,6 +35,10 @@ class ZeroChannels(Layer, name="zero_channels"):
         strides = expand(self.stride, len(x.spatial), "stride")
         sizes = zip(x.spatial, strides, strict=True)
         return Tensor((self.channels, *(-(-size // stride) for size, stride in sizes)))
+
+    def sees(self, x: Tensor) -> Sights | None:
+        strides = expand(self.stride, len(x.spatial), "stride")
+        return tuple(Sight(step=stride) for stride in strides)
 
     def numbers(self, x: Tensor) -> dict[str, Any]:
         return {"stride": as_three(expand(self.stride, len(x.spatial), "stride"), 1)}

@@ -14,7 +14,6 @@ class Adam(Optimizer, name="adam"):
 
     Kingma and Ba 2015; ``m'`` and ``v'`` are corrected for their start at zero: ``m / (1 -
     beta1**step)``. Weight decay is added to ``g`` (L2), as ``torch.optim.Adam`` does it.
-    ``decay_bn=false`` leaves biases and normalisation alone.
     """
 
     lr: NonNegative = 0.001

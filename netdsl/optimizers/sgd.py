@@ -11,8 +11,7 @@ from netdsl.op import Optimizer
 class SGD(Optimizer, name="sgd"):
     """``v = momentum * v + g;  p = p - lr * v``, with weight decay added to ``g``, as in PyTorch.
 
-    ``nesterov`` looks ahead: ``p = p - lr * (g + momentum * v)`` (Sutskever et al. 2013).
-    ``decay_bn=false`` leaves biases and normalisation alone.
+    - ``nesterov``: look ahead: ``p = p - lr * (g + momentum * v)`` (Sutskever et al. 2013)
     """
 
     lr: NonNegative = 0.01

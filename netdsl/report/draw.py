@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import graphviz
-import networkx as nx
 
 from netdsl.errors import DataError, RunError
 from netdsl.files import replace
-from netdsl.ir import Graph, Node
-from netdsl.op import call_text
+from netdsl.ir import Graph
+from netdsl.report.picture_edges import Edge, edges, shape_text
+from netdsl.report.picture_flow import Flow, Kind
+from netdsl.report.picture_labels import DIM, GREY, INK, PALE, SKIP, legend_label, plain
+from netdsl.report.picture_nodes import ENDS, Nodes
+from netdsl.report.picture_outline import outline
+from netdsl.report.picture_parts import Stack
+from netdsl.report.picture_ties import Ties
+from netdsl.report.picture_view import Depth, View, view
 
 FORMATS = ("svg", "png", "pdf", "dot")
 PNG_DPI = "144"
-
-INK, DIM, GREY, PALE = "#222222", "#636a75", "#8a8f98", "#c9cdd3"
-SKIP = "#c2571a"
-CLUSTER_FILLS = ("#f6f7f9", "#eceff3", "#e2e6ec")
-FILLS = {
-    "end": "#ffffff",
-    "learns": "#cfe2f8",
-    "scales": "#dfeef0",
-    "activation": "#fbe3c2",
-    "pooling": "#dcebcf",
-    "join": "#e8dbf1",
-    "other": "#f1f1ee",
-}
 
 INSTALL = (
     "install graphviz (Debian, Ubuntu: apt-get install graphviz; macOS: brew install graphviz; "
@@ -36,28 +27,22 @@ INSTALL = (
 )
 
 
-def draw(graph: Graph) -> graphviz.Digraph:
-    """The network as a graphviz graph, top to bottom: the same graph gives the same text.
+def draw(graph: Graph, depth: Depth = "auto", left_right: bool = False) -> graphviz.Digraph:
+    """The network as a graphviz graph: the same graph gives the same text.
 
-    Blocks are clusters, edges carry shapes, and edges that skip layers stand out.
+    Blocks are boxes, those deeper than ``depth`` levels single nodes; repeats are drawn once.
     """
-    plan = _Plan(graph)
-    canvas = _canvas(graph.name)
-    _fill(canvas, plan, _blocks(plan.shown))
-    for node in plan.shown:
-        skips = plan.skips(node)
-        for source in plan.sources(node):
-            ends = plan.ids[source.name], plan.ids[node.name]
-            _edge(canvas, *ends, source, skips=source.name in skips)
-    for number, name in enumerate(graph.outputs):
-        source = graph.origin(name)
-        style = {"shape": "ellipse", "fillcolor": FILLS["end"]}
-        canvas.node(f"output{number}", _text("output", source.name), **style)
-        _edge(canvas, plan.ids[source.name], f"output{number}", source, skips=False)
+    flow = Flow(graph)
+    shown = view(flow, outline(flow), depth)
+    canvas = _canvas(graph.name, _legend(flow, shown), left_right)
+    Nodes(flow, shown, Ties(flow, shown), left_right).fill(canvas, shown.root.items)
+    for edge in edges(flow, shown):
+        _edge(canvas, edge)
+    _outputs(canvas, flow, shown)
     return canvas
 
 
-def render(graph: Graph, path: Path) -> list[Path]:
+def render(graph: Graph, path: Path, depth: Depth = "auto", left_right: bool = False) -> list[Path]:
     """Write the picture in the format of the suffix; returns the files written.
 
     Where the program ``dot`` is missing, the graphviz text is written beside and `RunError` says
@@ -70,153 +55,79 @@ def render(graph: Graph, path: Path) -> list[Path]:
             f"a picture is written as svg, png, pdf or dot, not as '{path.name}'",
             help=f"give a name such as {path.stem or graph.name}.svg",
         )
-    picture = draw(graph)
+    picture = draw(graph, depth, left_right)
+    text = picture.source.encode()
     if suffix == "dot":
-        return [_write(path, picture.source.encode())]
+        return [_write(path, text)]
     if suffix == "png":
         picture.graph_attr["dpi"] = PNG_DPI
     try:
         return [_write(path, picture.pipe(format=suffix, quiet=True))]
     except graphviz.ExecutableNotFound as error:
-        text = _write(path.with_suffix(".dot"), draw(graph).source.encode())
+        written = _write(path.with_suffix(".dot"), text)
         raise RunError(
-            "E508", f"the program 'dot' is missing: wrote {text} instead of {path}", help=INSTALL
+            "E508", f"the program 'dot' is missing: wrote {written} instead of {path}", help=INSTALL
         ) from error
     except graphviz.CalledProcessError as error:
-        text = _write(path.with_suffix(".dot"), draw(graph).source.encode())
-        raise RunError("E509", f"the program 'dot' failed on {text}: {error}") from error
+        written = _write(path.with_suffix(".dot"), text)
+        raise RunError("E509", f"the program 'dot' failed on {written}: {error}") from error
 
 
-class _Plan:
-    """What is drawn of a graph: no identities; their users get an edge from what they pass on."""
-
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
-        self.shown = [node for node in graph if not graph.passes_on(node)]
-        self.ids = {node.name: f"n{number}" for number, node in enumerate(self.shown)}
-
-    def sources(self, node: Node) -> list[Node]:
-        """The drawn nodes that enter a node."""
-        return [self.graph.origin(name) for name in node.inputs]
-
-    def skips(self, node: Node) -> set[str]:
-        """The sources of a node that reach it through another of its sources too."""
-        names = {source.name for source in self.sources(node)}
-        above = (nx.ancestors(self.graph.network, name) for name in names if len(names) > 1)
-        return names.intersection(*[set().union(*above)])
+def _edge(canvas: graphviz.Digraph, edge: Edge) -> None:
+    # Heavy edges are straight: the chain is, what skips or goes aside bends around it.
+    style = {"weight": "500" if edge.joins else "1000"}
+    if edge.skip:
+        style = {"color": SKIP, "penwidth": "1.6", "weight": "1"}
+    if edge.side:
+        style = {"style": "dashed", "weight": "1"}
+    if edge.shape:
+        style["label"] = plain(f" {edge.shape} ")
+    canvas.edge(edge.tail, edge.head, **style)
 
 
-@dataclass
-class _Block:
-    """The nodes of a block and the blocks in it, by name, in the order of the graph."""
-
-    name: str
-    items: dict[str, Node | _Block] = field(default_factory=dict)
-
-    def inner(self, name: str) -> _Block:
-        """The block of that name in it, made at first use."""
-        block = self.items.setdefault(f"{name}.", _Block(f"{self.name}{name}."))
-        assert isinstance(block, _Block)
-        return block
+def _outputs(canvas: graphviz.Digraph, flow: Flow, view: View) -> None:
+    for number, name in enumerate(flow.graph.outputs):
+        source = flow.graph.origin(name)
+        canvas.node(f"output{number}", plain(f"output {flow.called(source)}"), **ENDS)
+        shape = shape_text(flow, view, source)
+        _edge(canvas, Edge(view.ids[view.leaf(source.name)], f"output{number}", shape))
 
 
-def _blocks(nodes: list[Node]) -> _Block:
-    root = _Block("")
-    for node in nodes:
-        block = root
-        for name in node.path:
-            block = block.inner(name)
-        block.items[node.name] = node
-    return root
+def _legend(flow: Flow, view: View) -> str:
+    """What stands below the picture."""
+    graph = flow.graph
+    caption = f"{graph.name}: {sum(map(graph.parameters, graph)):,} parameters"
+    stacks = (leaf for leaf in view.leaves if isinstance(leaf, Stack))
+    kinds: set[Kind] = {flow.kinds[node.name] for stack in stacks for node in stack.nodes}
+    drawn = any(edge.skip for edge in edges(flow, view))
+    return legend_label(caption, kinds, drawn, any(node.side for node in flow.nodes))
 
 
-def _fill(canvas: graphviz.Digraph, plan: _Plan, block: _Block, depth: int = 0) -> None:
-    for item in block.items.values():
-        if isinstance(item, Node):
-            _node(canvas, plan, item)
-            continue
-        path = item.name.rstrip(".")
-        cluster = graphviz.Digraph(_text(f"cluster_{path}"))
-        fill = CLUSTER_FILLS[min(depth, len(CLUSTER_FILLS) - 1)]
-        cluster.attr(label=_text(path.split(".")[-1]), fillcolor=fill)
-        _fill(cluster, plan, item, depth + 1)
-        canvas.subgraph(cluster)
-
-
-def _node(canvas: graphviz.Digraph, plan: _Plan, node: Node) -> None:
-    canvas.node(
-        plan.ids[node.name],
-        _text(*_lines(node)),
-        fillcolor=FILLS[_kind(plan.graph, node)],
-        tooltip=_text(f"{node.name} ({node.place})"),
-        **({} if node.inputs else {"shape": "ellipse"}),
-    )
-
-
-def _lines(node: Node) -> tuple[str, ...]:
-    """The call, and the name where it says more: ``relu3`` does not, beside ``relu``."""
-    name = node.name.split(".")[-1]
-    if not node.inputs:
-        return (node.layer.name, name)
-    call = call_text(node.layer)
-    plain = call == node.layer.name and re.fullmatch(rf"{re.escape(call)}\d*", name)
-    return (call,) if plain else (call, name)
-
-
-def _kind(graph: Graph, node: Node) -> str:
-    """The sort of layer, for its colour: told from traits, so that a new layer has one."""
-    layer, inputs = node.layer, graph.tensors(node)
-    weights = graph.weights(node).values()
-    if not inputs:
-        return "end"
-    if any(len(weight.dims) > 1 for weight in weights):
-        return "learns"
-    if weights or graph.state(node):
-        return "scales"
-    if layer.join:
-        return "join"
-    if layer.kernels and all(kernel.scalar for kernel in layer.kernels):
-        return "activation"
-    windowed = any(parameter.name == "window" for parameter in layer.parameters())
-    return "pooling" if windowed or node.tensor.size < inputs[0].size else "other"
-
-
-def _edge(canvas: graphviz.Digraph, tail: str, head: str, source: Node, skips: bool) -> None:
-    # A skip edge has no weight, so that the layers it skips stay in a straight line.
-    style = {"color": SKIP, "penwidth": "1.4", "weight": "0"} if skips else {"weight": "8"}
-    canvas.edge(tail, head, label=_text(f" {source.tensor} "), **style)
-
-
-def _text(*lines: str) -> str:
-    """A label of these lines, in which nothing means anything to graphviz."""
-    plain = (graphviz.escape(line.replace("&", "&amp;")) for line in lines)
-    return graphviz.nohtml("\\n".join(plain))
-
-
-def _canvas(name: str) -> graphviz.Digraph:
+def _canvas(name: str, legend: str, left_right: bool) -> graphviz.Digraph:
     font = {"fontname": "Helvetica", "fontcolor": INK}
     return graphviz.Digraph(
-        _text(name),
+        plain(name),
         graph_attr={
             **font,
-            "rankdir": "TB",
+            "rankdir": "LR" if left_right else "TB",
+            "label": legend,
+            "labelloc": "b",
             "bgcolor": "white",
-            "nodesep": "0.35",
-            "ranksep": "0.32",
+            "nodesep": "0.25",
+            "ranksep": "0.18",
             "fontsize": "10",
-            "labeljust": "l",
+            "ordering": "out",
             "style": "rounded,filled",
             "color": PALE,
         },
         node_attr={
             **font,
-            "shape": "box",
-            "style": "rounded,filled",
+            "style": "filled",
             "color": GREY,
             "penwidth": "0.8",
             "fontsize": "11",
-            "height": "0.35",
-            "margin": "0.14,0.05",
+            "height": "0.3",
+            "margin": "0.08,0.03",
         },
         edge_attr={
             **font,

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 GAP = "  "
+WIDTH = 100
+"""Of a table, unless the terminal is wider."""
 LEAST = 12
 """No cell is cut below this width, even if the table is then too wide."""
 
@@ -20,7 +22,7 @@ class Column:
 
 
 def table(
-    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int = 100
+    columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int = WIDTH
 ) -> tuple[str, ...]:
     """The lines of a table: the titles, a rule, the rows.
 

@@ -61,8 +61,13 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
 
 
 def batch(split: Split, indices: np.ndarray) -> Batch:
-    """The samples at these indices: ``x`` contiguous ``float32``, ``uint8`` divided by 255."""
+    """The samples at these indices: ``x`` contiguous ``float32``, ``uint8`` divided by 255.
+
+    Signed whole numbers are indices of words and stay what they are.
+    """
     x, y = split.x[indices], split.y[indices]
+    if x.dtype.kind == "i":
+        return x, y
     if x.dtype == np.uint8:
         return np.divide(x, np.float32(255), dtype=np.float32), y
     return np.ascontiguousarray(x, np.float32), y

@@ -49,6 +49,8 @@ class Model:
         samples = self._split(x, y)
         held = self._split(*validation) if validation else None
         if recipe.normalize == "per_channel":
+            if samples.x.dtype.kind == "i":
+                raise ValueError("normalize = per_channel wants real numbers, the input has words")
             self.normalization = normalization(samples)
         return train(self.engine, recipe, samples, held, self.normalization, epochs, watch)
 
@@ -64,7 +66,7 @@ class Model:
         A classifier without a softmax layer gives logits.
         """
         (checked,) = self._one_input().check(x, target=False)
-        split = Split(checked, np.zeros(len(checked), np.int64))
+        split = Split(self._samples(checked), np.zeros(len(checked), np.int64))
         made = [
             self.engine.forward(samples)
             for samples, _ in Batches(split, self.engine.batch, self.normalization).in_order()
@@ -104,7 +106,13 @@ class Model:
         given = [x] if y is None else taken(self.engine, x, y)
         checked = self._one_input().check(*given)
         unused = np.zeros(len(checked[0]), np.int64)
-        return Split(checked[0], checked[1] if len(checked) > 1 else unused)
+        return Split(self._samples(checked[0]), checked[1] if len(checked) > 1 else unused)
+
+    def _samples(self, x: np.ndarray) -> np.ndarray:
+        """Samples as batches want them: signed whole numbers are those of a network of words."""
+        if self.engine.INPUTS[0][2] == "int":
+            return x.astype(np.int32)
+        return x.astype(np.float32) if x.dtype.kind == "i" else x
 
     def _one_input(self) -> Any:
         """The engine, of a network with one input."""

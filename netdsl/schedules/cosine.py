@@ -11,7 +11,9 @@ from netdsl.op import Schedule
 class Cosine(Schedule, name="cosine"):
     """``rate = lr * (floor + (1 - floor) * (1 + cos(pi * done)) / 2)`` (Loshchilov, Hutter 2017).
 
-    ``done`` is the part that is over of what follows the warm-up; the rate ends at ``floor * lr``.
+    ``done`` is the part that is over of what follows the warm-up.
+
+    - ``floor``: the part of the rate that is left at the end
     """
 
     warmup: NonNegative = 0.0

@@ -9,8 +9,9 @@ from netdsl.op import Schedule
 class Step(Schedule, name="step"):
     """``rate = lr * factor**(how many of at are over)`` (He et al. 2015).
 
-    ``at`` counts epochs from the start of training, warm-up included: with ``at=[82]`` epochs 0 to
-    81 have the full rate.
+    - ``at``: epochs from the start of training, warm-up included: with ``[82]`` epochs 0 to 81 have
+      the full rate
+    - ``factor``: what the rate is multiplied with at each of them
     """
 
     at: tuple[NonNegative, ...]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from lark import Token
-
 from netdsl.errors import SyntaxFault
 from netdsl.source import Source
 from netdsl.syntax.newlines import CLOSERS, CLOSING
-from netdsl.syntax.tokens import place
+from netdsl.syntax.words import Word, place
 
 MAX_NESTING = 64
 _DECLARES = {"net", "block", "train", "sweep", "import"}
 
 
-def check_brackets(tokens: list[Token], source: Source) -> None:
+def check_brackets(tokens: list[Word], source: Source) -> None:
     """Brackets pair up and nest at most ``MAX_NESTING`` deep."""
     opened: list[int] = []
     suspect: int | None = None
@@ -26,7 +24,7 @@ def check_brackets(tokens: list[Token], source: Source) -> None:
             if suspect is None and opened and _outdented(token, tokens[opened[-1]], source):
                 suspect = opened[-1]
             _close(tokens, opened, at, source)
-        elif opened and token in _DECLARES and _begins(tokens, at):
+        elif opened and token in _DECLARES and _begins(tokens, at, source):
             guilty = suspect if suspect is not None else opened[-1]
             raise _unclosed(tokens, guilty, f"before '{token}' begins", at, source)
     if opened:
@@ -34,7 +32,7 @@ def check_brackets(tokens: list[Token], source: Source) -> None:
         raise _unclosed(tokens, guilty, "", len(tokens) - 1, source)
 
 
-def _close(tokens: list[Token], opened: list[int], at: int, source: Source) -> None:
+def _close(tokens: list[Word], opened: list[int], at: int, source: Source) -> None:
     closer = tokens[at]
     opener = opened[-1] if opened else -1
     if opened and CLOSERS[tokens[opener]] == closer:
@@ -56,11 +54,11 @@ def _close(tokens: list[Token], opened: list[int], at: int, source: Source) -> N
     )
 
 
-def _open(tokens: list[Token], opened: list[int], closer: Token) -> bool:
+def _open(tokens: list[Word], opened: list[int], closer: Word) -> bool:
     return any(CLOSERS[tokens[other]] == closer for other in opened)
 
 
-def _unclosed(tokens: list[Token], opener: int, when: str, at: int, source: Source) -> SyntaxFault:
+def _unclosed(tokens: list[Word], opener: int, when: str, at: int, source: Source) -> SyntaxFault:
     token = tokens[opener]
     wanted = CLOSERS[token]
     where = f" {when} on line {place(source, tokens[at]).line}" if when else ""
@@ -72,7 +70,7 @@ def _unclosed(tokens: list[Token], opener: int, when: str, at: int, source: Sour
     )
 
 
-def _describe(tokens: list[Token], at: int) -> str:
+def _describe(tokens: list[Word], at: int) -> str:
     """``the '(' of conv``."""
     head = at - 1
     if tokens[at] != "(" and head >= 0 and tokens[head] == ")":
@@ -89,23 +87,24 @@ def _describe(tokens: list[Token], at: int) -> str:
     return f"the '{tokens[at]}'"
 
 
-def _begins(tokens: list[Token], at: int) -> bool:
+def _begins(tokens: list[Word], at: int, source: Source) -> bool:
     """Whether a declaration begins here: first on its line, its name or brace after it."""
     if at and tokens[at - 1].type != "_NL":
         return False
     rest = [token for token in tokens[at + 1 : at + 3] if token.type != "_NL"]
-    return tokens[at].column == 1 and bool(rest) and (rest[0].type == "NAME" or rest[0] == "{")
+    first = place(source, tokens[at]).column == 1
+    return first and bool(rest) and (rest[0].type == "NAME" or rest[0] == "{")
 
 
-def _outdented(closer: Token, opener: Token, source: Source) -> bool:
+def _outdented(closer: Word, opener: Word, source: Source) -> bool:
     """Whether a line begins with the closer, further left than the line of its opener."""
     line = source.line(place(source, closer).line)
     indent = len(line) - len(line.lstrip())
     other = source.line(place(source, opener).line)
-    return closer.column == indent + 1 and indent < len(other) - len(other.lstrip())
+    return place(source, closer).column == indent + 1 and indent < len(other) - len(other.lstrip())
 
 
-def _too_deep(token: Token, source: Source) -> SyntaxFault:
+def _too_deep(token: Word, source: Source) -> SyntaxFault:
     return SyntaxFault(
         "E005",
         f"brackets are nested more than {MAX_NESTING} deep here",

@@ -1,4 +1,4 @@
-"""Lark's tree to ours, without recursion, every node with its exact span."""
+"""What a rule was read as to a node of the tree, with its exact span."""
 
 from __future__ import annotations
 
@@ -7,28 +7,29 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TypeVar
 
-from lark import Token
-from lark import Tree as Raw
-
 from netdsl.errors import SyntaxFault
 from netdsl.source import Source, Span
 from netdsl.syntax import ast
 from netdsl.syntax.numbers import NUMBERS, read_number
-from netdsl.syntax.tokens import place
+from netdsl.syntax.words import Word, place
 
-MAX_HEIGHT = 300
-_OPERATIONS = (ast.Binary, ast.Unary, ast.Ternary, ast.Attr, ast.Index)
 _CONSTANTS = {"true": True, "false": False, "none": None}
 
 Node = TypeVar("Node", bound=ast.Tree)
 
 
 class Parts:
-    """What a rule was read as: its words and the nodes made of its inner rules, in order."""
+    """What a rule was read as: its words and the nodes made of its inner rules, in order.
 
-    def __init__(self, source: Source, children: list[Token | ast.Tree]) -> None:
+    Mistakes that the grammar lets through go to ``faults``.
+    """
+
+    def __init__(
+        self, source: Source, children: list[Word | ast.Tree], faults: list[SyntaxFault]
+    ) -> None:
         self.source = source
         self.children = children
+        self.faults = faults
 
     @cached_property
     def span(self) -> Span:
@@ -36,9 +37,9 @@ class Parts:
         if not self.children:
             return self.source.span(0, 0)
         first, last = self.children[0], self.children[-1]
-        start = first.start_pos if isinstance(first, Token) else first.span.start
-        end = last.end_pos if isinstance(last, Token) else last.span.end
-        return self.source.span(start or 0, end or 0)
+        start = first.start if isinstance(first, Word) else first.span.start
+        end = last.end if isinstance(last, Word) else last.span.end
+        return self.source.span(start, end)
 
     def all(self, kind: type[Node]) -> tuple[Node, ...]:
         """The nodes of a kind."""
@@ -55,7 +56,7 @@ class Parts:
     @property
     def words(self) -> list[str]:
         """The texts of the words."""
-        return [str(child) for child in self.children if isinstance(child, Token)]
+        return [str(child) for child in self.children if isinstance(child, Word)]
 
     @property
     def names(self) -> tuple[ast.Name, ...]:
@@ -63,7 +64,7 @@ class Parts:
         return tuple(
             ast.Name(place(self.source, child), str(child))
             for child in self.children
-            if isinstance(child, Token) and child.type == "NAME"
+            if isinstance(child, Word) and child.type == "NAME"
         )
 
     @property
@@ -83,43 +84,36 @@ class Parts:
         keyword: ast.Arg | None = None
         for arg in args:
             if arg.name is None and keyword is not None:
-                raise _late(arg, keyword)
+                self.faults.append(_late(arg, keyword))
             keyword = arg if arg.name else keyword
-        _distinct("E033", "argument", (arg.name for arg in args if arg.name))
+        self._distinct("E033", "argument", (arg.name for arg in args if arg.name))
         return args
 
     @property
     def params(self) -> tuple[ast.Param, ...]:
         """The parameters of a block or a net, no name twice."""
         params = self.all(ast.Param)
-        _distinct("E034", "parameter", (param.name for param in params))
+        self._distinct("E034", "parameter", (param.name for param in params))
         return params
 
     @property
     def settings(self) -> tuple[ast.Setting, ...]:
         """The settings of a recipe, no key twice."""
         settings = self.all(ast.Setting)
-        _distinct("E035", "setting", (setting.key for setting in settings))
+        self._distinct("E035", "setting", (setting.key for setting in settings))
         return settings
 
-
-def build(raw: Raw[Token], source: Source) -> ast.Tree:
-    """The tree of ours for a tree of Lark's; at most ``MAX_HEIGHT`` nodes from root to leaf.
-
-    The bound lets everyone who walks the tree do so by recursion. An operation counts twice, since
-    walking an expression takes more frames for each node than walking steps does.
-    """
-    made: dict[int, ast.Tree] = {}
-    heights: dict[int, int] = {}
-    for part in raw.iter_subtrees():
-        children = [made.get(id(child), child) for child in part.children]
-        node = _RULES[str(part.data)](Parts(source, children))  # type: ignore[arg-type]
-        weight = 2 if isinstance(node, _OPERATIONS) else 1
-        height = weight + max((heights.get(id(child), 0) for child in part.children), default=0)
-        if height > MAX_HEIGHT:
-            raise _too_high(node)
-        made[id(part)], heights[id(part)] = node, height
-    return made[id(raw)]
+    def _distinct(self, code: str, what: str, names: Iterable[ast.Name]) -> None:
+        seen: dict[str, ast.Name] = {}
+        for name in names:
+            first = seen.setdefault(name.text, name)
+            if first is not name:
+                span = first.span
+                help = (
+                    f"the first stands at line {span.line}, column {span.column}; keep one of them"
+                )
+                message = f"{what} '{name.text}' is given twice"
+                self.faults.append(SyntaxFault(code, message, name.span, help))
 
 
 # ---- values ------------------------------------------------------------------
@@ -127,7 +121,7 @@ def build(raw: Raw[Token], source: Source) -> ast.Tree:
 
 def _literal(parts: Parts) -> ast.Literal:
     token = parts.children[0]
-    assert isinstance(token, Token)
+    assert isinstance(token, Word)
     text = str(token)
     if token.type in NUMBERS:
         return ast.Literal(parts.span, read_number(text))
@@ -219,7 +213,7 @@ def _file(parts: Parts) -> ast.File:
     return ast.File(parts.span, value, tuple(item for item in items if isinstance(item, ast.Item)))
 
 
-_RULES: dict[str, Callable[[Parts], ast.Tree]] = {
+NODES: dict[str, Callable[[Parts], ast.Tree]] = {
     "start": _file,
     "value": lambda parts: parts.one(ast.Expr),
     "language": lambda parts: ast.Literal(parts.span, int(parts.words[1])),
@@ -278,29 +272,6 @@ def _late(arg: ast.Arg, keyword: ast.Arg) -> SyntaxFault:
         f"{_short(keyword.span.text)}",
         arg.span,
         "give it a name, or move it to the front",
-    )
-
-
-def _distinct(code: str, what: str, names: Iterable[ast.Name]) -> None:
-    seen: dict[str, ast.Name] = {}
-    for name in names:
-        if name.text in seen:
-            first = seen[name.text].span
-            raise SyntaxFault(
-                code,
-                f"{what} '{name.text}' is given twice",
-                name.span,
-                f"the first stands at line {first.line}, column {first.column}; keep one of them",
-            )
-        seen[name.text] = name
-
-
-def _too_high(node: ast.Tree) -> SyntaxFault:
-    return SyntaxFault(
-        "E005",
-        "this is nested too deeply: a chain of operators, of 'else if', or parts inside parts",
-        replace(node.span, end=node.span.start + 1),
-        "give a part a name: let x = ... or block f { ... }",
     )
 
 

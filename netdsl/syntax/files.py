@@ -24,13 +24,23 @@ def read_text(path: str | Path) -> Source:
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise SyntaxFault("E001", f"{name} cannot be read: {reason.lower()}") from None
+    _check_size(name, size)
+    return _decode(name, data)
+
+
+def from_bytes(name: str, data: bytes) -> Source:
+    """The same of bytes that were read already, from standard input."""
+    _check_size(name, len(data))
+    return _decode(name, data)
+
+
+def _check_size(name: str, size: int) -> None:
     if size > MAX_BYTES:
         raise SyntaxFault(
             "E004",
             f"{name} is larger than {MAX_BYTES:_} bytes",
             help="a .net file describes a network; its weights and data live in other files",
         )
-    return _decode(name, data)
 
 
 def _load(path: Path) -> tuple[int, bytes]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lark import Token
+from netdsl.syntax.words import Word
 
 CLOSERS = {"(": ")", "[": "]", "{": "}"}
 CLOSING = frozenset(CLOSERS.values())
@@ -10,15 +10,15 @@ _SILENT_AFTER = {"->", ",", "(", "[", "{"}
 _SILENT_BEFORE = {"->", ",", ")", "]", "}", "else"}
 
 
-def fold(tokens: list[Token]) -> list[Token]:
+def fold(tokens: list[Word]) -> list[Word]:
     """Keep one line end where it separates two sentences, and no other.
 
     Dropped are those at the ends of the text, inside ``( )``, after ``-> , ( [ {`` and before
     ``-> , ) ] } else``. The brackets must have been checked.
     """
-    kept: list[Token] = []
+    kept: list[Word] = []
     opened: list[str] = []
-    pending: Token | None = None
+    pending: Word | None = None
     for token in tokens:
         if token.type == "_NL":
             pending = pending or token
@@ -34,7 +34,7 @@ def fold(tokens: list[Token]) -> list[Token]:
     return kept
 
 
-def _separates(before: Token, after: Token, opened: list[str]) -> bool:
+def _separates(before: Word, after: Word, opened: list[str]) -> bool:
     if opened and opened[-1] == "(":
         return False
     return before not in _SILENT_AFTER and after not in _SILENT_BEFORE

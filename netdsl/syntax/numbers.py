@@ -5,11 +5,9 @@ from __future__ import annotations
 import math
 import re
 
-from lark import Token
-
 from netdsl.errors import SyntaxFault
 from netdsl.source import Source, Span
-from netdsl.syntax.tokens import place
+from netdsl.syntax.words import Word, place
 
 MAX_DIGITS = 18
 NUMBERS = {"INT", "FLOAT", "DIMS"}
@@ -24,57 +22,70 @@ def read_number(text: str) -> int | float | tuple[int, ...]:
     return int(text)
 
 
-def check_numbers(tokens: list[Token], source: Source) -> None:
-    """Every number is one the language can hold, and nothing sticks to it."""
-    for before, token, after in zip(tokens, tokens[1:], [*tokens[2:], *tokens[-1:]], strict=False):
-        if before.type in NUMBERS:
-            _check_end(before, token, after, source)
-        elif token.type in NUMBERS and before == "." and before.end_pos == token.start_pos:
-            _check_point(before, token, source)
-    for token in tokens:
-        if token.type in NUMBERS:
-            _check_size(token, source)
+def check_numbers(words: list[Word], source: Source) -> dict[int, SyntaxFault]:
+    """What is wrong with numbers, by offset: they are too large, or something sticks to them."""
+    wrong: dict[int, SyntaxFault] = {}
+    for at, word in enumerate(words):
+        if word.type not in NUMBERS:
+            continue
+        fault = _check_size(word, source) or _check_end(words[at : at + 3], source)
+        point = words[at - 1] if at else word
+        if fault is None and point == "." and point.end == word.start:
+            fault, word = _check_point(point, word, source), point
+        if fault:
+            wrong[word.start] = fault
+    return wrong
 
 
-def _check_size(token: Token, source: Source) -> None:
-    span = place(source, token)
-    if token.type == "FLOAT":
-        value = float(token)
+def _check_size(number: Word, source: Source) -> SyntaxFault | None:
+    span = place(source, number)
+    if number.type == "FLOAT":
+        value = float(number)
         if math.isinf(value):
-            raise SyntaxFault("E007", f"{_short(token)} is too large for a number", span)
-        if value == 0 and re.match(r"[0._]*[1-9]", token):
-            raise SyntaxFault(
-                "E007", f"{_short(token)} is too small to be told from 0", span, "write 0"
+            return SyntaxFault("E007", f"{_short(number)} is too large for a number", span)
+        if value == 0 and re.match(r"[0._]*[1-9]", number):
+            return SyntaxFault(
+                "E007", f"{_short(number)} is too small to be told from 0", span, "write 0"
             )
-    elif any(len(part.replace("_", "")) > MAX_DIGITS for part in token.split("x")):
-        raise SyntaxFault(
+    elif len(number) > MAX_DIGITS and _longest(number) > MAX_DIGITS:
+        return SyntaxFault(
             "E007",
-            f"{_short(token)} has more than {MAX_DIGITS} digits",
+            f"{_short(number)} has more than {MAX_DIGITS} digits",
             span,
             "a whole number here is a size or a count; nothing is that large",
         )
+    return None
 
 
-def _check_end(number: Token, token: Token, after: Token, source: Source) -> None:
+def _longest(number: str) -> int:
+    return max(len(part.replace("_", "")) for part in number.split("x"))
+
+
+def _check_end(words: list[Word], source: Source) -> SyntaxFault | None:
     """Nothing may follow a number that makes it look like another number."""
-    word = token.type == "NAME" or token.isalpha()
-    touching = number.end_pos == token.start_pos
-    if touching and (word or token.type in NUMBERS or token == "."):
-        further = after.type in NUMBERS | {"NAME"} and after.start_pos == token.end_pos
-        raise _malformed(place(source, number, after if token == "." and further else token))
-    if number.type != "FLOAT" and re.fullmatch(r"[xX][0-9]*", token):
-        last = after if after.type in NUMBERS and token in "xX" else token
+    if len(words) < 2:
+        return None
+    number, word = words[:2]
+    after = words[-1]
+    touching = number.end == word.start
+    if touching and (word.isidentifier() or word.type in NUMBERS or word == "."):
+        further = after.type in NUMBERS | {"NAME"} and after.start == word.end
+        return _malformed(place(source, number, after if word == "." and further else word))
+    if number.type != "FLOAT" and re.fullmatch(r"[xX][0-9]*|×", word):
+        last = after if after.type in NUMBERS and word in ("x", "X", "×") else word
         span = place(source, number, last)
-        dims = re.sub(r"\s+", "", span.text).lower()
+        dims = re.sub(r"\s+", "", span.text).lower().replace("×", "x")
         help = f"write it as one word: {dims}"
-        raise SyntaxFault("E013", f"{span.text} has blanks inside", span, help)
+        said = "has blanks inside" if re.search(r"\s", span.text) else "is not a number"
+        return SyntaxFault("E013", f"{span.text} {said}", span, help)
+    return None
 
 
-def _check_point(point: Token, number: Token, source: Source) -> None:
+def _check_point(point: Word, number: Word, source: Source) -> SyntaxFault | None:
     span = place(source, point, number)
     if span.start and re.match(r"[\w)\]]", source.text[span.start - 1]):
-        return
-    raise SyntaxFault("E013", f"{span.text} begins with a point", span, f"write 0{span.text}")
+        return None
+    return SyntaxFault("E013", f"{span.text} begins with a point", span, f"write 0{span.text}")
 
 
 def _malformed(span: Span) -> SyntaxFault:

@@ -5,11 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
-from lark import Token
-
 from netdsl.source import Source, Span
 from netdsl.syntax.numbers import NUMBERS
-from netdsl.syntax.tokens import place
+from netdsl.syntax.words import Word, make, place
 
 STATEMENTS = frozenset(["input", "output", "let", "default", "shared", "side"])
 DECLARATIONS = frozenset(["import", "block", "net", "train", "sweep", "netdsl"])
@@ -39,23 +37,23 @@ class Scene:
     """The words of a text, the index of the one that does not fit, and what would have fitted."""
 
     source: Source
-    words: list[Token]
+    words: list[Word]
     at: int
     accepts: frozenset[str]
     expression: bool
 
     @property
-    def word(self) -> Token:
+    def word(self) -> Word:
         """The word that does not fit."""
         return self.words[self.at]
 
     @property
-    def before(self) -> Token:
+    def before(self) -> Word:
         """The word before it; an empty one at the start of the text."""
-        return self.words[self.at - 1] if self.at else Token("$START", "")
+        return self.words[self.at - 1] if self.at else make("", "$START", 0)
 
     @property
-    def after(self) -> Token:
+    def after(self) -> Word:
         """The word after it; the empty last one at the end."""
         return self.words[min(self.at + 1, len(self.words) - 1)]
 
@@ -73,7 +71,7 @@ class Scene:
         return stack[-1]
 
     @property
-    def first(self) -> Token:
+    def first(self) -> Word:
         """The first word of the statement."""
         return self.words[self.around.start]
 
@@ -106,7 +104,7 @@ class Scene:
 
     def _kind(self, at: int, outer: Enclosure) -> str:
         """What the bracket at an index opens."""
-        bracket, before = self.words[at], self.words[at - 1] if at else Token("$START", "")
+        bracket, before = self.words[at], self.words[at - 1] if at else make("", "$START", 0)
         named = before.type == "NAME"
         first = self.words[outer.start]
         if bracket == "{":
@@ -128,7 +126,7 @@ class Scene:
         """The place of a word; for the end of a line or the text, just after the last word."""
         word = self.words[self.at if at is None else at]
         if word.type in ("_NL", "$END"):
-            end = self.words[(self.at if at is None else at) - 1].end_pos or 0
+            end = self.words[(self.at if at is None else at) - 1].end or 0
             end = min(end, len(self.source.text)) if self.at else 0
             return self.source.span(end, end)
         return place(self.source, word)
@@ -177,7 +175,7 @@ class Scene:
         return len(self.words) - 1
 
 
-def begins_value(word: Token) -> bool:
+def begins_value(word: Word) -> bool:
     """Whether a value, or a step, may begin with the word."""
     return (
         word.type in NUMBERS | {"NAME", "STRING"}
@@ -186,12 +184,12 @@ def begins_value(word: Token) -> bool:
     )
 
 
-def ends_value(word: Token) -> bool:
+def ends_value(word: Word) -> bool:
     """Whether a value, or a step, may end with the word."""
     return word.type in NUMBERS | {"NAME", "STRING"} or word in _CLOSES
 
 
-def spell(word: Token) -> str:
+def spell(word: Word) -> str:
     """The word as a message quotes it."""
     if word.type == "_NL":
         return "the end of the line"

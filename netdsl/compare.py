@@ -1,0 +1,44 @@
+"""The command ``diff``: two networks, each of a file or of the library, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from netdsl.compiler import Net, load
+from netdsl.report.differences import Comparison
+
+
+def compare(before: str, after: str, machine: bool, say: Callable[[str], None]) -> int:
+    """Tell how two networks differ; the exit status: 0 if they do not, 1 if they do."""
+    nets = old, new = _load(before), _load(after)
+    found = Comparison(old.graph, new.graph)
+    if machine:
+        sides = {side: _facts(net) for side, net in zip(("before", "after"), nets, strict=True)}
+        differences = [asdict(each) for each in found.differences]
+        say(json.dumps({**sides, "differences": differences}, indent=2))
+    else:
+        title = " -> ".join(f"{net.name} ({net.file.span.source.name})" for net in nets)
+        lines = [str(each) for each in found.differences] or ["no difference"]
+        say("\n".join((title, "", *lines, "", *found.totals())))
+    return 1 if found.differences else 0
+
+
+def _load(given: str) -> Net:
+    """``FILE`` or ``FILE:NET``; a recipe does not matter here."""
+    file, colon, name = given.rpartition(":")
+    if colon and name.isidentifier() and not Path(given).exists():
+        return load(file, name, train=False)
+    return load(given, train=False)
+
+
+def _facts(net: Net) -> dict[str, object]:
+    graph = net.graph
+    return {
+        "file": net.file.span.source.name,
+        "net": net.name,
+        "parameters": sum(map(graph.parameters, graph)),
+        "macs": sum(map(graph.macs, graph)),
+    }

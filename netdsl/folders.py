@@ -1,0 +1,36 @@
+"""Files of programs, found in directories."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from netdsl.errors import DataError
+
+
+def net_files(given: Iterable[Path]) -> list[Path]:
+    """The files themselves, and all ``.net`` files of the directories, each once and in order.
+
+    Hidden directories and virtual environments are passed over. DataError E414 if a directory has
+    no such file.
+    """
+    found: dict[Path, Path] = {}
+    for path in given:
+        inside = list(_inside(path)) if path.is_dir() else [path]
+        if not inside:
+            help = "name a file, or write one: netdsl new"
+            raise DataError("E414", f"there is no .net file in {path}", help=help)
+        for file in inside:
+            found.setdefault(file.resolve(), file)
+    return list(found.values())
+
+
+def _inside(root: Path) -> Iterator[Path]:
+    for name, folders, files in os.walk(root):
+        folders[:] = sorted(each for each in folders if _searched(Path(name, each)))
+        yield from (Path(name, each) for each in sorted(files) if each.endswith(".net"))
+
+
+def _searched(folder: Path) -> bool:
+    return not folder.name.startswith(".") and not (folder / "pyvenv.cfg").exists()

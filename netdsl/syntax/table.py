@@ -1,0 +1,96 @@
+"""The tables by which texts are read: words, rules, and what to do in each state of the parser.
+
+They are made from ``net.lark`` by ``generate`` and kept beside it as ``net.json``: reading them
+takes a few milliseconds, where making them takes Lark a tenth of a second at every start.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cache
+from hashlib import sha256
+from importlib.resources import files
+from typing import Any
+
+GRAMMAR = "net.lark"
+TABLE = "net.json"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """How many values of the stack a rule takes, and what is made of them: a ``name`` of ``build``.
+
+    The values of a ``helper`` rule are handed on to the rule around it as they are; so is the only
+    value of a rule that may be ``thin``.
+    """
+
+    origin: str
+    length: int
+    name: str
+    helper: bool
+    thin: bool
+
+
+@dataclass(frozen=True)
+class Table:
+    """``pattern`` finds the next word, whose group names its type; ``words`` are reserved.
+
+    ``states[state][symbol]`` is the state to go to, or ``-1 - rule`` where a rule ends.
+    """
+
+    pattern: re.Pattern[str]
+    words: dict[str, str]
+    signs: dict[str, str]
+    ignored: frozenset[str]
+    rules: tuple[Rule, ...]
+    states: list[dict[str, int]]
+    starts: dict[str, int]
+
+    @staticmethod
+    def of(data: dict[str, Any]) -> Table:
+        """The table of what ``generate`` made."""
+        patterns = [f"(?P<{name}>{pattern})" for name, pattern in data["patterns"]]
+        signs = sorted(data["signs"], key=lambda sign: (-len(sign), sign))
+        return Table(
+            re.compile("|".join([*patterns, f"(?P<SIGN>{'|'.join(map(re.escape, signs))})"])),
+            data["words"],
+            data["signs"],
+            frozenset(data["ignored"]),
+            tuple(Rule(*rule) for rule in data["rules"]),
+            data["states"],
+            data["starts"],
+        )
+
+    def accepts(self, states: list[int]) -> frozenset[str]:
+        """The types of the words that may come next."""
+        kinds = self.states[states[-1]]
+        return frozenset(kind for kind in kinds if self._takes(list(states), kind))
+
+    def _takes(self, states: list[int], kind: str) -> bool:
+        while (action := self.states[states[-1]].get(kind)) is not None:
+            if action >= 0:
+                return True
+            rule = self.rules[-1 - action]
+            del states[len(states) - rule.length :]
+            states.append(self.states[states[-1]][rule.origin])
+        return False
+
+
+@cache
+def load() -> Table:
+    """The tables of the grammar; made anew if somebody has changed the grammar since."""
+    folder = files("netdsl.grammars")
+    grammar = folder.joinpath(GRAMMAR).read_text(encoding="utf-8")
+    data = json.loads(folder.joinpath(TABLE).read_text(encoding="utf-8"))
+    if data["grammar"] != digest(grammar):
+        from netdsl.syntax.generate import generate
+
+        data = generate(grammar)
+    return Table.of(data)
+
+
+def digest(grammar: str) -> str:
+    """What tells one grammar from another."""
+    return sha256(grammar.encode()).hexdigest()
