@@ -12,11 +12,14 @@ from netdsl.compiler import program
 from netdsl.elaborate.build import LACKING
 from netdsl.elaborate.program import Elaborated, Program
 from netdsl.elaborate.sweeps import sweeps
-from netdsl.errors import Frame, NetError, Warning_
+from netdsl.errors import Frame, LimitError, NetError, Warning_
 from netdsl.folders import net_files
 from netdsl.passes import run
 from netdsl.source import Span
 from netdsl.syntax import ast
+
+MOST_LAYERS = 1_000_000
+"""How many layers of one file are looked at, those of all networks with all recipes together."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +139,7 @@ class _File:
         self.checked = checked
         self.sound: dict[str, Elaborated] = {}
         self.broken: list[str] = []
+        self.layers = 0
 
     def check(self) -> None:
         """Tell all that is wrong with it."""
@@ -144,11 +148,13 @@ class _File:
         bare = replace(self.program, file=replace(self.program.file, items=items))
         for name, item in self.program.nets.items():
             try:
-                self.sound[name] = _passed(bare.elaborate(name))
+                self.sound[name] = self.made(bare, name)
+            except LimitError:
+                raise
             except NetError as error:
                 if _open(error, item):
-                    message = f"{error.message}, so it is not checked: {error.help}"
-                    self.checked.note(message, item.name.span)
+                    look = f"netdsl summary {self.path} {name} --set NAME=VALUE"
+                    self.checked.note(f"{error.message}, so it is left out: {look}", item.name.span)
                     continue
                 self.broken.append(name)
                 self.checked.error(error, self.path)
@@ -160,14 +166,25 @@ class _File:
         for section in self.program.sweeps:
             self.sweep(section)
 
+    def made(self, program: Program, name: str, recipe: str | None = None) -> Elaborated:
+        """A network; LimitError E420 if those of the file are too large together."""
+        elaborated = program.elaborate(name, recipe)
+        self.layers += len(elaborated.graph.nodes)
+        if self.layers > MOST_LAYERS:
+            message = f"the networks of {self.path} have more than {MOST_LAYERS:,} layers in all"
+            raise LimitError("E420", message, None, "look at one: netdsl summary FILE NET")
+        return replace(elaborated, graph=run(elaborated.graph))
+
     def recipe(self, recipe: str | None) -> list[str]:
         """The networks that a recipe can train; if it can train none, why the likeliest."""
         fitting: list[str] = []
         wrong: list[tuple[str, NetError]] = []
         for name in self.sound or self.broken:
             try:
-                self.warn(_passed(self.program.elaborate(name, recipe)))
+                self.warn(self.made(self.program, name, recipe))
                 fitting.append(name)
+            except LimitError:
+                raise
             except NetError as error:
                 wrong.append((name, error))
         if wrong and not fitting:
@@ -196,10 +213,6 @@ class _File:
         """Tell the warnings of a network."""
         for warning in elaborated.graph.warnings:
             self.checked.warning(warning, self.path)
-
-
-def _passed(elaborated: Elaborated) -> Elaborated:
-    return replace(elaborated, graph=run(elaborated.graph))
 
 
 def _open(error: NetError, net: ast.Net | ast.Alias) -> bool:

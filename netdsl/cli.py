@@ -155,7 +155,7 @@ def compile_(
             "E413", f"{path} is the network itself", help="name another file: -o net.py"
         )
     replace(path, loaded.source(device).encode())
-    click.echo(f"wrote {path}")
+    click.echo(f"wrote {path}{'' if loaded.recipe else ', without training: no recipe fits'}")
 
 
 @cli.command("train")

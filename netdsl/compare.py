@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from netdsl.compiler import Net, load
+from netdsl.compiler import Net, change, load
+from netdsl.elaborate.overrides import Override
 from netdsl.report.differences import Comparison
 
 
-def compare(before: str, after: str, machine: bool, say: Callable[[str], None]) -> int:
-    """Tell how two networks differ; the exit status: 0 if they do not, 1 if they do."""
-    nets = old, new = _load(before), _load(after)
+def compare(
+    before: str, after: str, changes: Iterable[str], machine: bool, say: Callable[[str], None]
+) -> int:
+    """Tell how two networks differ; the exit status: 0 if they do not, 1 if they do.
+
+    ``changes`` are made to both: ``classes=10``.
+    """
+    given = [change(text) for text in changes]
+    nets = old, new = _load(before, given), _load(after, given)
     found = Comparison(old.graph, new.graph)
     if machine:
         sides = {side: _facts(net) for side, net in zip(("before", "after"), nets, strict=True)}
@@ -26,12 +33,12 @@ def compare(before: str, after: str, machine: bool, say: Callable[[str], None]) 
     return 1 if found.differences else 0
 
 
-def _load(given: str) -> Net:
+def _load(given: str, changes: Iterable[Override]) -> Net:
     """``FILE`` or ``FILE:NET``; a recipe does not matter here."""
     file, colon, name = given.rpartition(":")
     if colon and name.isidentifier() and not Path(given).exists():
-        return load(file, name, train=False)
-    return load(given, train=False)
+        return load(file, name, changes=changes, train=False)
+    return load(given, changes=changes, train=False)
 
 
 def _facts(net: Net) -> dict[str, object]:

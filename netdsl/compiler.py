@@ -220,6 +220,7 @@ def load(
 ) -> Net:
     """Read a ``.net`` file and elaborate one of its nets (the first, if none is named).
 
+    A bare name, ``resnet``, is the library's, unless there is a file of that name.
     Keyword arguments are values for the net's parameters: ``load("resnet.net", "ResNet50",
     classes=10)``. Without ``train`` a recipe that reads tensors of another net is left out. Raises
     `NetError` with the place of whatever is wrong.

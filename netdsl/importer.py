@@ -47,7 +47,7 @@ class NetLoader(Loader):
             if name == "Model":
                 value: Any = load(self.file).module().Model
             elif name in names:
-                value = load(self.file, name)
+                value = load(self.file, name, train=False)
             else:
                 raise AttributeError(f"{self.file} has no net '{name}'; it has {', '.join(names)}")
             setattr(module, name, value)

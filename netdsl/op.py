@@ -332,6 +332,8 @@ def value_text(value: object, kind: Any, whole: bool = False) -> str:
         return call_text(value, whole)
     if get_origin(kind) is tuple and isinstance(value, tuple):
         return f"[{', '.join(value_text(item, get_args(kind)[0], whole) for item in value)}]"
+    if isinstance(value, float) and not whole:
+        value = float(f"{value:.6g}")  # to be read: 0.1 + 0.2 is 0.3
     # A text has quotes; every other kind that holds a str holds one of the language's words.
     text = str in (kind, *get_args(kind))
     return value if isinstance(value, str) and not text else spell(value)

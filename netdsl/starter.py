@@ -23,13 +23,17 @@ def starters() -> dict[str, Path]:
 def write(name: Path | None, like: str, say: Callable[[str], None]) -> None:
     """Write ``name`` with the ending .net, and tell what to do with it.
 
-    DataError E417 if there is nothing of the name ``like``, E416 if the file is there already.
+    DataError E417 if there is nothing of the name ``like`` or ``name`` is none, E416 if the file is
+    there already.
     """
     known = {**library(), **starters()}
     if like not in known:
         help = nearest(like, known) or f"there are {', '.join(known)}"
         raise DataError("E417", f"there is no {like} to begin with", help=help)
-    path = _ending(name or Path(like))
+    path = Path(like) if name is None else name
+    if not path.name:
+        raise DataError("E417", f"{path} is no name for a file", help="netdsl new mine")
+    path = _ending(path)
     if path.exists():
         help = f"give another name: netdsl new {path.stem}2"
         raise DataError("E416", f"{path} is there already", help=help)

@@ -13,8 +13,12 @@ MACHINE = click.option("--json", "machine", is_flag=True, help="As JSON, for mac
 @click.command("diff")
 @click.argument("before", metavar="BEFORE")
 @click.argument("after", metavar="AFTER")
+@click.option(
+    "--set", "changes", multiple=True, metavar="NAME=VALUE",
+    help="A value for a parameter of both networks; may be given several times.",
+)  # fmt: skip
 @MACHINE
-def diff_(before: str, after: str, machine: bool) -> int:
+def diff_(before: str, after: str, changes: Sequence[str], machine: bool) -> int:
     """Tell how two networks differ: layers, shapes, and what they cost.
 
     BEFORE and AFTER are each a FILE, for its first net, or FILE:NET. Names of layers do not count.
@@ -22,7 +26,7 @@ def diff_(before: str, after: str, machine: bool) -> int:
     """
     from netdsl.compare import compare
 
-    return compare(before, after, machine, click.echo)
+    return compare(before, after, changes, machine, click.echo)
 
 
 @click.command("list")
@@ -78,8 +82,10 @@ def fmt_(files: Sequence[Path], check: bool, diff: bool) -> int:
     What comes from standard input (-) goes to standard output. A file with a mistake is told of and
     left alone; the exit status is then 2.
     """
-    from netdsl.fmt import fmt
+    from netdsl.fmt import PIPE, fmt
 
+    if PIPE in files and len(files) > 1:
+        raise click.UsageError("- stands for standard input, and stands alone")
     return fmt(files, check, diff, click.echo, complain)
 
 

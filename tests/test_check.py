@@ -141,6 +141,21 @@ def test_a_sweep_is_listed(tmp_path: Path, capsys: Capture) -> None:
     assert "n = 0" in capsys.readouterr().out
 
 
+def test_no_file_takes_for_ever(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.net"
+    file.write_text("net A {\n  input x(4)\n  relu * 60\n}\nnet B = A\nnet C { dnse }\n")
+    monkeypatch.setattr("netdsl.check.MOST_LAYERS", 100)
+    assert run("check", file) == 2
+    told = capsys.readouterr().out
+    assert "error[E420]" in told and told.count("error[") == 1, "the rest is left out"
+    file.write_text("net A {\n  input x(4)\n  relu * 1_000_000\n}\nnet C { dnse }\n")
+    assert run("check", file) == 2
+    told = capsys.readouterr().out
+    assert "error[E124]" in told and told.count("error[") == 1
+
+
 def test_a_folder_without_files(tmp_path: Path, capsys: Capture) -> None:
     assert run("check", tmp_path) == 2
     assert f"error[E414]: there is no .net file in {tmp_path}" in capsys.readouterr().err

@@ -59,6 +59,7 @@ WRONG = [
     ["summary", NET, "--sett", "a=1"],
     ["train", NET, "--epochs", "0"],
     ["fmt"],
+    ["fmt", "-", NET],
     ["diff", NET],
 ]
 
@@ -338,9 +339,14 @@ def test_an_interrupted_training(epoch: int, tmp_path: Path, capsys: Capture) ->
 def test_the_importer(tmp_path: Path) -> None:
     shutil.copy(SPECS / "lenet5.net", tmp_path / "lenet5.net")
     (tmp_path / "wrong.net").write_text("net A { relu }")
+    nets = "net A { input x(4) -> dense(2) as a }\nnet B { input x(4) -> dense(2) as b }\n"
+    recipe = "train {\n  optimizer = sgd(0.1)\n  loss = cross_entropy(@a)\n}\n"
+    (tmp_path / "two.net").write_text(nets.replace(") ->", ")\n ") + recipe)
     program = """
 import netdsl, netdsl.importer
 import lenet5
+import two
+print(two.A.recipe is None, two.B.recipe is None)
 print(type(lenet5.LeNet5).__name__, lenet5.LeNet5.name, lenet5.__all__, lenet5.__file__)
 try:
     lenet5.LeNet6
@@ -357,6 +363,7 @@ except ImportError as error:
     print(type(error).__name__)
 """
     told = python(program, cwd=tmp_path).splitlines()
+    assert told.pop(0) == "False True", "a recipe of another net is not in the way"
     assert told[0] == f"Net LeNet5 ['LeNet5', 'Model'] {tmp_path / 'lenet5.net'}"
     assert told[1].endswith("has no net 'LeNet6'; it has LeNet5")
     assert told[2:] == ["E127", "ModuleNotFoundError"]

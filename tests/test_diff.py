@@ -129,6 +129,8 @@ def test_the_library(capsys: Capture) -> None:
     ]
     assert run("diff", "resnet:ResNet50", "resnet") == 0
     assert capsys.readouterr().out.splitlines()[-1].endswith("(the same)")
+    assert run("diff", "resnet", "resnet:ResNet101", "--set", "layers=[1, 1, 1, 1]") == 0
+    assert "no difference" in capsys.readouterr().out
     assert run("diff", "resnet:ResNet50", "resnet:ResNet51") == 2
     assert "error[E142]" in capsys.readouterr().err
 
@@ -144,13 +146,18 @@ def test_differences_for_machines(tmp_path: Path, capsys: Capture) -> None:
     }
 
 
-def test_a_recipe_does_not_matter(tmp_path: Path) -> None:
+def test_a_recipe_does_not_matter(tmp_path: Path, capsys: Capture) -> None:
     file = tmp_path / "a.net"
     nets = "".join(f"net {n.upper()} {{\n  input x(4)\n  dense(2) as {n}\n}}\n" for n in "ab")
     file.write_text(f"{nets}train {{\n  optimizer = sgd(0.1)\n  loss = cross_entropy(@b)\n}}\n")
     assert run("diff", f"{file}:A", f"{file}:B") == 0
     assert run("summary", file, "A") == 0
     assert run("draw", file, "A", "-o", tmp_path / "a.dot") == 0
+    assert run("compile", file, "A", "-o", tmp_path / "a.py") == 0
+    assert "without training" in capsys.readouterr().out
+    assert run("compile", file, "B", "-o", tmp_path / "b.py") == 0
+    assert "without training" not in capsys.readouterr().out
+    assert run("compile", file, "A", "-o", tmp_path / "a.py", "--recipe", "paper") == 2
     assert run("train", file, "A") == 2
 
 

@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from difflib import get_close_matches
@@ -46,6 +47,8 @@ def test_what_is_made_is_up_to_date(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_every_code_is_explained() -> None:
+    twice = [code for code, count in Counter(errors.sections()).items() if count > 1]
+    assert not twice
     assert errors.codes() - errors.described().keys() == set(), "write them in docs/errors.in.md"
     assert errors.described().keys() - errors.codes() == set(), "no source raises them"
 

@@ -132,6 +132,8 @@ def test_a_new_file_like_one_of_the_library(capsys: Capture) -> None:
     assert Path("resnet.net").read_bytes() == (SPECS / "resnet.net").read_bytes()
     assert run("new", "--like", "digit") == 2
     assert "help: did you mean 'digits'?" in capsys.readouterr().err
+    assert run("new", ".") == 2
+    assert "error[E417]" in capsys.readouterr().err
     assert run("new", "none/mine") == 1
     assert "error[E501]" in capsys.readouterr().err
 

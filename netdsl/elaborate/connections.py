@@ -32,8 +32,9 @@ def residual(
     """``residual(shortcut=identity, drop=0) { body }``: ``y = body(x) + shortcut(x)``.
 
     ``identity`` wants equal shapes; ``project`` is a 1x1 convolution without bias and a batch
-    normalisation where they differ (option B of the paper), with the file's defaults for them; ``pad`` is the identity, subsampled, with zero channels
-    (option A); a body in braces is itself the shortcut. ``drop`` is stochastic depth.
+    normalisation where they differ (option B of the paper), with the file's defaults for them;
+    ``pad`` is the identity, subsampled, with zero channels (option A); a body in braces is itself
+    the shortcut. ``drop`` is stochastic depth.
     """
     bound = _bind(wrap, (SHORTCUT, DROP), scope)
     at = Place(wrap.name.span, scope, names)

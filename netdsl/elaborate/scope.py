@@ -196,6 +196,8 @@ class Scope:
 
 def brief(value: object, limit: int = 60) -> str:
     """A value as the language writes it, cut short: for messages."""
+    if isinstance(value, float):
+        value = float(f"{value:.10g}")
     text = spell(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -18,6 +18,12 @@ LAYERS = {
     "adaptiveavgpool": "global_avgpool", "concatenate": "concat", "cat": "concat",
     "identity": "id", "leakyrelu": "leaky_relu", "multiply": "mul", "sum": "add",
     "average": "mean", "maximum": "max", "reshape": "flatten", "shortcut": "residual",
+    "upsampling": "upsample", "upsamplingnearest": "upsample", "upsamplingbilinear": "upsample",
+    "adaptivemaxpool": "global_maxpool", "globalmaxpooling": "global_maxpool",
+    "convtranspose": "upconv", "conv2dtranspose": "upconv", "deconv": "upconv",
+    "deconvolution": "upconv", "layernormalization": "layer_norm", "localresponsenorm": "lrn",
+    "multiheadattention": "attention", "selfattention": "attention", "cropping": "crop",
+    "prelu": "leaky_relu", "stochasticdepth": "drop_path",
     "simplernn": "rnn", "elman": "rnn", "cudnnlstm": "lstm", "cudnngru": "gru",
 }  # fmt: skip
 
@@ -25,6 +31,9 @@ STEPS = {
     "activation": "write the activation itself as a step: -> relu",
     "zeropadding": "padding belongs to the layer: conv(64, 3, pad=1)",
     "pad": "padding belongs to the layer: conv(64, 3, pad=1)",
+    "depthwiseconv": "every channel is a group of its own: conv(in.c, 3, groups=in.c)",
+    "separableconv": "write it as two: conv(in.c, 3, groups=in.c) -> conv(64, 1)",
+    "permute": "channels come first, everywhere: leave it out",
     "sequential": "steps in series stand between braces: { conv(6, 5) -> relu }",
     "input": "an input is a statement: input image(1x28x28)",
     "bidirectional": "join two directions: concat [lstm(64), lstm(64, reverse=true)]",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from functools import cached_property
 from typing import TypeVar
 
 from netdsl.errors import SyntaxFault
@@ -31,7 +30,7 @@ class Parts:
         self.children = children
         self.faults = faults
 
-    @cached_property
+    @property
     def span(self) -> Span:
         """From the start of the first word to the end of the last."""
         if not self.children:
@@ -81,11 +80,10 @@ class Parts:
     def args(self) -> tuple[ast.Arg, ...]:
         """The arguments of a call: the positional ones first, no keyword twice."""
         args = self.all(ast.Arg)
-        keyword: ast.Arg | None = None
-        for arg in args:
-            if arg.name is None and keyword is not None:
-                self.faults.append(_late(arg, keyword))
-            keyword = arg if arg.name else keyword
+        keyword = next((arg for arg in args if arg.name), None)
+        late = (arg for arg in args if not arg.name and keyword and keyword.span.end < arg.span.end)
+        if keyword and (arg := next(late, None)):
+            self.faults.append(_late(arg, keyword))
         self._distinct("E033", "argument", (arg.name for arg in args if arg.name))
         return args
 

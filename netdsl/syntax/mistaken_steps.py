@@ -40,6 +40,9 @@ def _count(scene: Scene) -> SyntaxFault | None:
         if scene.word == "[":
             count = f"{scene.before}[...]"
         return SyntaxFault("E045", message, scene.span(), f"write * ({count})")
+    if scene.word == "as" and at >= 2 and words[at - 2] == "as":
+        message = f"a step has one name, and {scene.before} is that of this one"
+        return SyntaxFault("E045", message, scene.span(), "drop one of the two")
     if scene.word == "*" and at >= 2 and words[at - 2] == "as":
         message = "the count comes before the name"
         help = f"write * {scene.after} as {scene.before}"
@@ -168,11 +171,19 @@ def _unconnected(scene: Scene) -> SyntaxFault | None:
         return None
     if before.type == "NAME" and word.type in NUMBERS | {"STRING"}:
         message = f"missing parentheses around the arguments of {before}"
-        return SyntaxFault("E040", message, scene.span(), f"write {before}({word})")
+        rest = scene.source.text[word.start : scene.span().end]
+        for index in range(scene.at + 1, len(scene.words)):
+            piece = scene.words[index]
+            if piece not in (",", "=") and piece.type not in NUMBERS | {"NAME", "STRING"}:
+                break
+            rest = scene.between(scene.at, index).text
+        return SyntaxFault("E040", message, scene.span(), f"write {before}({rest.strip(', ')})")
     if word.type in NUMBERS | {"STRING"} or word == "-" or not begins_value(word):
         return None
     message = f"missing -> or newline between {scene.unit_before()} and {scene.unit_after()}"
-    return SyntaxFault("E040", message, scene.span())
+    argument = before.type == "NAME" and word.type == "NAME" and scene.after != "("
+    help = f"write {before}({word}) if {word} is an argument" if argument else None
+    return SyntaxFault("E040", message, scene.span(), help)
 
 
 def _no_step(scene: Scene) -> SyntaxFault | None:
@@ -190,8 +201,6 @@ def _no_step(scene: Scene) -> SyntaxFault | None:
     if word == "[" and not ends_value(scene.before):
         message = "branches need the layer that joins them"
         return SyntaxFault("E042", message, scene.span(), "write add [ ... ] or concat [ ... ]")
-    if word in ("//", "/") and scene.begins:
-        return SyntaxFault("E042", "comments begin with #", scene.span())
     if word == "]" and scene.before == "[":
         return SyntaxFault("E042", "[ ] holds no branch", scene.between(scene.at - 1, scene.at))
     follows = ends_value(scene.before) and not scene.begins
@@ -205,6 +214,7 @@ def _no_step(scene: Scene) -> SyntaxFault | None:
         message = f"a step is a layer or a block, and {spell(word)} is neither"
         help = "write @in for the tensor that enters" if word == "in" else None
         help = f"write STEP * {word} to repeat a step" if scene.after == "*" else help
+        help = "steps stand one a line, without a mark" if word == "-" else help
         return SyntaxFault("E042", message, scene.span(), help)
     return None
 

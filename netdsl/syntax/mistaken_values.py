@@ -76,6 +76,8 @@ def _keyword(scene: Scene) -> SyntaxFault | None:
             return SyntaxFault("E034", message, scene.span(), "write == to compare")
         message = "only a plain name may stand before ="
         return SyntaxFault("E034", message, scene.span(), "write NAME=VALUE; == compares")
+    if scene.around.kind == "settings" and not scene.begins and not _in_key(scene):
+        return SyntaxFault("E034", "a setting has one =", scene.span(), "write == to compare")
     if scene.first in ("if", "let") or scene.around.kind in ("list", "paren", "index", "value"):
         message = "= does not compare"
         return SyntaxFault("E063", message, scene.span(), "write == to compare")
@@ -214,7 +216,7 @@ def _leftover(scene: Scene) -> SyntaxFault | None:
         rest = scene.between(scene.at, len(scene.words) - 2)
         message = f"{scene.unit_after()} is left over after {scene.unit_before()}"
         return SyntaxFault("E048", message, rest, "one value is wanted; a list is [a, b]")
-    if scene.around.kind in ("paren", "list", "args") or scene.first == "let":
+    if scene.around.kind in ("paren", "list", "args", "index") or scene.first == "let":
         between = f"{scene.unit_before()} and {scene.unit_after()}"
         message = f"an operator or a comma is missing between {between}"
         if scene.around.kind in ("file", "body"):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from netdsl.errors import SyntaxFault, nearest
+from netdsl.syntax.mistaken_habits import HABITS
 from netdsl.syntax.mistaken_steps import STEP_RULES
 from netdsl.syntax.mistaken_values import VALUE_RULES
 from netdsl.syntax.numbers import NUMBERS
@@ -95,8 +96,11 @@ def _outside(scene: Scene) -> SyntaxFault | None:
         if word in ("if", "for"):
             message = f"{word} stands inside net NAME {{ ... }} or a block"
         return SyntaxFault("E051", message, scene.span(), "put it into a net or a block")
-    if word in ("//", "/", "%", "-"):
-        return SyntaxFault("E051", "comments begin with #", scene.span())
+    if word == "else":
+        help = "an if and its else stand inside a net or a block: if a { ... } else { ... }"
+        return SyntaxFault("E049", "else has no if before it", scene.span(), help)
+    if word in ("%", "-"):
+        return SyntaxFault("E014", "comments begin with #", scene.span())
     help = "a file holds net, block, let, default, train, sweep and import"
     return SyntaxFault("E051", f"{spell(word)} begins no declaration", scene.span(), help)
 
@@ -138,6 +142,8 @@ def _crowded(scene: Scene) -> SyntaxFault | None:
     """``netdsl 1 net A { }``, ``netdsl``: two declarations on a line, or half of one."""
     if scene.around.kind != "file" or scene.begins:
         return None
+    if scene.word == "else" and scene.before == "}":
+        return SyntaxFault("E049", "else has no if before it", scene.span(), FORMS["if"])
     whole = scene.before in ("}", ")") or ends_value(scene.before)
     if scene.word in DECLARATIONS | {"let", "default"} and whole:
         message = f"{scene.word} begins on a new line"
@@ -223,6 +229,9 @@ def _formless(scene: Scene) -> SyntaxFault | None:
     if first in ("default", "input") and "LPAR" in scene.accepts:
         message = f"missing ( after {first} {scene.before}"
         return SyntaxFault("E055", message, scene.span(), f"write {FORMS[str(first)]}")
+    if word == "->" and first in ("input", "output", "default"):
+        message = f"{first} stands on a line of its own"
+        return SyntaxFault("E047", message, scene.span(), "begin a new line instead of ->")
     if first == "output" and word.type == "NAME":
         message = f"missing comma between {scene.before} and {word}"
         return SyntaxFault("E030", message, scene.span())
@@ -235,6 +244,21 @@ def _wants_name(scene: Scene) -> SyntaxFault | None:
         return None
     message = f"a name belongs after {spell(scene.before)}, and {spell(scene.word)} is none"
     return SyntaxFault("E053", message, scene.span())
+
+
+def _out_of_place(scene: Scene) -> SyntaxFault | None:
+    """``conv(as, 3)``, ``f(a[1]) { }``, a comma that separates nothing."""
+    word = scene.word
+    if word in WORDS and "NAME" in scene.accepts:
+        message = f"'{word}' is a word of the language and cannot be a name"
+        return SyntaxFault("E050", message, scene.span(), f"choose another, such as {word}_")
+    if scene.around.kind == "params":
+        message = f"a parameter is a name with or without a default, and {spell(word)} is neither"
+        return SyntaxFault("E053", message, scene.span(), "write NAME or NAME=DEFAULT")
+    if word == ",":
+        message = f"a comma separates nothing after {spell(scene.before)}"
+        return SyntaxFault("E031", message, scene.span(), "drop the comma")
+    return None
 
 
 def _misfit(scene: Scene) -> SyntaxFault:
@@ -251,6 +275,7 @@ def _misfit(scene: Scene) -> SyntaxFault:
 
 
 RULES: tuple[Rule, ...] = (
+    *HABITS,
     _inside,
     _outside,
     _reserved,
@@ -263,4 +288,5 @@ RULES: tuple[Rule, ...] = (
     *STEP_RULES,
     _bodiless,
     _wants_name,
+    _out_of_place,
 )

@@ -20,13 +20,15 @@ from netdsl.syntax.newlines import CLOSERS, CLOSING
 from netdsl.syntax.scene import Scene
 from netdsl.syntax.table import Rule, Table
 from netdsl.syntax.tokens import Wrong
-from netdsl.syntax.words import END, WRONG, Word
+from netdsl.syntax.words import END, Word
 
 MAX_HEIGHT = 300
 MAX_FAULTS = 20
 MAX_ALIKE = 3
 # What is said once: the places that follow are the same mistake again.
 _ONCE = frozenset(["E051", "E052"])
+# A text in another language has no mistakes in this one.
+_HOPELESS = frozenset(["E057"])
 _OPERATIONS = (ast.Binary, ast.Unary, ast.Ternary, ast.Attr, ast.Index)
 _TRACKED = frozenset(["LPAR", "RPAR", "LSQB", "RSQB", "LBRACE", "RBRACE", "_NL"])
 
@@ -73,7 +75,11 @@ class Reader:
         states, rows, rules = self._states, self._table.states, self._table.rules
         while (action := rows[states[-1]].get(kind)) is not None:
             if action < 0:
-                self._reduce(rules[-1 - action])
+                rule = rules[-1 - action]
+                if rule.renames:
+                    states[-1] = rows[states[-2]][rule.origin]
+                else:
+                    self._reduce(rule)
                 continue
             states.append(action)
             self._values.append(word)
@@ -87,18 +93,15 @@ class Reader:
         cut = len(self._values) - rule.length
         taken = self._values[cut:]
         height = max(self._heights[cut:], default=0)
-        value: Value
-        if rule.helper and len(taken) == 1:
-            value = taken[0]
-        else:
-            value = _joined(taken, rule.helper)
-            if not rule.helper and not (rule.thin and len(value) == 1):
-                value = NODES[rule.name](Parts(self._source, value, self._faults))
-                height += 2 if isinstance(value, _OPERATIONS) else 1
-                if height > MAX_HEIGHT:
-                    raise together([*self._faults, _too_high(value)])
-            elif not rule.helper:
-                value = value[0]
+        joined = _joined(taken, rule.helper)
+        value: Value = joined
+        if rule.thin and len(joined) == 1:
+            value = joined[0]
+        elif not rule.helper:
+            value = NODES[rule.name](Parts(self._source, joined, self._faults))
+            height += 2 if isinstance(value, _OPERATIONS) else 1
+            if height > MAX_HEIGHT:
+                raise together([*self._faults, _too_high(value)])
         del self._values[cut:], self._heights[cut:], self._states[cut + 1 :]
         self._values.append(value)
         self._heights.append(height)
@@ -117,7 +120,8 @@ class Reader:
     def _recover(self, at: int) -> int:
         """Note the mistake, leave its statement out, and return the index of the word after it."""
         self._note(self._explain(at))
-        if self._expression or len(self._faults) >= MAX_FAULTS:
+        hopeless = self._faults[-1].code in _HOPELESS
+        if self._expression or hopeless or len(self._faults) >= MAX_FAULTS:
             raise together(self._faults)
         depth = 0
         while not self._open[-1].brace:
@@ -130,11 +134,9 @@ class Reader:
         return at + 1 if now.first and self._words[at].type == "_NL" else at
 
     def _explain(self, at: int) -> SyntaxFault:
-        word = self._words[at]
-        if word.type == WRONG:
-            return self._wrong[word.start]
         accepts = self._table.accepts(self._states)
-        return explain(Scene(self._source, self._words, at, accepts, self._expression))
+        scene = Scene(self._source, self._words, at, accepts, self._expression, self._wrong)
+        return explain(scene)
 
     def _note(self, fault: SyntaxFault) -> None:
         if fault.code not in _ONCE or all(fault.code != one.code for one in self._faults):
@@ -143,7 +145,9 @@ class Reader:
     def _end_of_statement(self, at: int, depth: int) -> int:
         for index in range(at, len(self._words)):
             word = self._words[index]
-            if word.type == END or (depth == 0 and (word.type == "_NL" or word in CLOSING)):
+            # A brace on the next line was to be the body of what is left out.
+            ends = word.type == "_NL" and self._words[index + 1] != "{"
+            if word.type == END or (depth == 0 and (ends or word in CLOSING)):
                 return index
             depth += (word in CLOSERS) - (word in CLOSING)
         raise AssertionError("the words have an end")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from netdsl.errors import SyntaxFault
 from netdsl.source import Source, Span
 from netdsl.syntax.numbers import NUMBERS
 from netdsl.syntax.words import Word, make, place
@@ -34,13 +35,17 @@ class Enclosure:
 
 @dataclass(frozen=True)
 class Scene:
-    """The words of a text, the index of the one that does not fit, and what would have fitted."""
+    """The words of a text, the index of the one that does not fit, and what would have fitted.
+
+    ``wrong`` says what is wrong with those that are no words of the language, by their offsets.
+    """
 
     source: Source
     words: list[Word]
     at: int
     accepts: frozenset[str]
     expression: bool
+    wrong: dict[int, SyntaxFault]
 
     @property
     def word(self) -> Word:
@@ -69,6 +74,16 @@ class Scene:
             elif word.type == "_NL" or (word == "," and stack[-1].kind == "merge"):
                 stack[-1] = Enclosure(stack[-1].kind, stack[-1].opener, at + 1)
         return stack[-1]
+
+    @property
+    def last(self) -> int:
+        """The index of the last word, which is empty."""
+        return len(self.words) - 1
+
+    @property
+    def line(self) -> str:
+        """The line of the word."""
+        return self.source.line(self.span().line)
 
     @property
     def first(self) -> Word:

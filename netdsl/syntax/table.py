@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from hashlib import sha256
 from importlib.resources import files
 from typing import Any
@@ -31,6 +31,11 @@ class Rule:
     name: str
     helper: bool
     thin: bool
+
+    @cached_property
+    def renames(self) -> bool:
+        """Whether the rule leaves its only value as it is."""
+        return self.length == 1 and (self.helper or self.thin)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,11 @@ def codes() -> set[str]:
     return {code for path in sources for code in re.findall(r'"([EW]\d{3})"', path.read_text())}
 
 
+def sections() -> list[str]:
+    """The codes of the sections of docs/errors.in.md, in their order."""
+    return [match["code"] for match in SECTION.finditer(_prose())]
+
+
 def described() -> dict[str, str]:
     """The codes that docs/errors.in.md has a section for, with the titles."""
     return {m["code"]: m["title"] for m in SECTION.finditer(_prose())}

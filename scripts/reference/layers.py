@@ -15,6 +15,7 @@ from typing import Any
 from netdsl.compiler import vocabulary
 from netdsl.elaborate.build import build
 from netdsl.elaborate.scope import Given, Scope
+from netdsl.elaborate.strangers import LAYERS, OPS
 from netdsl.elaborate.values import evaluate
 from netdsl.op import REGISTRY, Layer, Loss, Op, Parameter, call_text, value_text
 from netdsl.source import Source
@@ -186,13 +187,14 @@ def _shapes(xs: Iterable[Tensor]) -> str:
 
 
 def _synonyms(op: type[Op]) -> str:
-    if not op.synonyms:
-        return ""
+    names = LAYERS if op.kind == "layer" else OPS
     ours: dict[str, list[str]] = defaultdict(list)
+    for other in (other for other, name in names.items() if name == op.name):
+        ours[op.name].append(f"`{other}`")
     for other, name in op.synonyms.items():
         ours[name].append(f"`{other}`")
     pairs = "; ".join(f"`{name}` as {', '.join(others)}" for name, others in ours.items())
-    return f"Known elsewhere: {pairs}."
+    return f"Known elsewhere: {pairs}." if pairs else ""
 
 
 # ---- examples -----------------------------------------------------------------------------------

@@ -80,8 +80,4 @@ def blocks(page: str, text: str) -> list[Block]:
 def written() -> dict[str, Path]:
     """The pages that people write, by name; README.md stands at the root."""
     pages = [ROOT / "README.md", *sorted(DOCS.glob("*.md"))]
-    return {
-        str(path.relative_to(ROOT)): path
-        for path in pages
-        if path.name not in MADE and not path.name.endswith(".in.md")
-    }
+    return {str(path.relative_to(ROOT)): path for path in pages if path.name not in MADE}

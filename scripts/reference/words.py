@@ -10,7 +10,8 @@ and counts are what it computes. `netdsl list` and `netdsl explain` show the sam
 
 A *size* is a number, or one number for each spatial axis: `conv(64, 3)`, `conv(64, 3x5)`. Layers
 with a window work on 1-D, 2-D and 3-D inputs by the rank of what enters. Shapes are of one sample,
-channels first: `3x224x224`. A MAC is one multiplication with its addition, for one sample.
+channels first: `3x224x224`. A MAC is one multiplication with its addition, for one sample. What
+is *known elsewhere* under other names is not taken under them: the error names the right one.
 
 """
 
@@ -18,7 +19,8 @@ KINDS = {
     "layer": (
         "Layers",
         "A layer is a step of a net: `conv(64, 3) -> bn -> relu`. A join takes several inputs:\n"
-        "`concat [ a, b ]`.\n\n",
+        "`concat [ a, b ]`. `residual` and `dense_block`, which take steps in braces, are in\n"
+        "[the language](language.md#residual).\n\n",
     ),
     "loss": (
         "Losses",
@@ -42,7 +44,10 @@ KINDS = {
         "`augment = [...]`: changes of the samples to train on, in the order of the list.\n\n",
     ),
     "dataset": ("Datasets", "`data = digits(val=0.1)`.\n\n"),
-    "recipe": ("Keys of train", ""),
+    "recipe": (
+        "Keys of train",
+        "`loss` must be given, and is a sum of [losses](language.md#losses). The others:\n\n",
+    ),
 }
 """The kinds in the order of the page, with their titles."""
 
