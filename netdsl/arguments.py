@@ -6,6 +6,7 @@ what the op wants, or says in a sentence why it does not suit.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from math import isfinite
 from types import NoneType, UnionType
@@ -35,7 +36,7 @@ class Whole:
 
     def accept(self, value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Problem(f"wants a whole number, not {spell(value)}")
+            raise Problem(f"wants a whole number, not {spell(value)}", _number(value))
         if value < self.least:
             raise Problem(f"must be at least {self.least}, not {value}")
         if value > LARGEST:
@@ -54,7 +55,8 @@ class Extent:
         if isinstance(value, tuple):
             return tuple(whole.accept(item) for item in value)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise Problem(f"wants a whole number or a size such as 3x3, not {spell(value)}")
+            message = f"wants a whole number or a size such as 3x3, not {spell(value)}"
+            raise Problem(message, _number(value) or _sizes(value))
         return whole.accept(value)
 
 
@@ -66,7 +68,8 @@ class Padding:
         if isinstance(value, (Word, str)):
             if str(value) in ("same", "same_upper"):
                 return str(value)
-            help = nearest(str(value), ("same", "same_upper"))
+            help = nearest(str(value).lower(), ("same", "same_upper"))
+            help = "that is no padding: leave it out" if str(value).lower() == "valid" else help
             raise Problem(f"wants a size, same or same_upper, not {value}", help)
         return Extent(0).accept(value)
 
@@ -82,13 +85,15 @@ class Number:
 
     def accept(self, value: object) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise Problem(f"wants a number, not {spell(value)}")
+            raise Problem(f"wants a number, not {spell(value)}", _number(value))
         if not isfinite(value):
             raise Problem("wants a finite number")
         above = value >= self.most if self.open_above else value > self.most
         below = value <= self.least if self.open_below else value < self.least
         if above or below:
-            raise Problem(f"must be {self.bounds()}, not {value}")
+            part = self.least == 0 and self.most == 1 and 2 <= value < 100
+            help = f"it is a part of one, such as {value / 100:g}" if part else None
+            raise Problem(f"must be {self.bounds()}, not {value}", help)
         return float(value)
 
     def bounds(self) -> str:
@@ -132,6 +137,22 @@ def accept(kind: Any, value: object) -> Any:
     if isinstance(value, kind):
         return value
     raise Problem(f"wants {_article(kind)}, not {spell(value)}")
+
+
+def _number(value: object) -> str | None:
+    """The way out where a number was written as another kind of value."""
+    if isinstance(value, str) and re.fullmatch(r"-?\d+(\.\d+|(x\d+)+)?", value):
+        return f"write {value}, without quotes"
+    if isinstance(value, float) and value.is_integer() and abs(value) < LARGEST:
+        return f"write {value:.0f}"
+    return None
+
+
+def _sizes(value: object) -> str | None:
+    """The way out where sizes were written as a list."""
+    if isinstance(value, list) and value and all(type(item) is int for item in value):
+        return f"write {'x'.join(map(str, value))}"
+    return None
 
 
 def _article(kind: Any) -> str:

@@ -36,7 +36,11 @@ class Recipe(Op, kind="recipe", name="train"):
 
     synonyms = {
         "dataset": "data", "batch_size": "batch", "lr_schedule": "schedule", "opt": "optimizer",
-        "scheduler": "schedule", "metric": "metrics",
+        "scheduler": "schedule", "metric": "metrics", "criterion": "loss", "loss_fn": "loss",
+        "objective": "loss", "lr_policy": "schedule", "policy": "schedule", "random_seed": "seed",
+        "random_state": "seed", "num_epochs": "epochs", "max_epochs": "epochs", "dataset_name":
+        "data", "solver": "optimizer", "optim": "optimizer", "early_stopping": "early_stop",
+        "gradient_clip": "clip_norm", "grad_clip": "clip_norm", "amp": "precision",
     }  # fmt: skip
 
     LATER = ("augment", "clip_norm", "ema", "early_stop", "checkpoint", "precision")

@@ -1,7 +1,8 @@
-"""Random programs: trees of the language, for tests that read and write them."""
+"""Random programs: trees of the language, and real files with something changed."""
 
 from __future__ import annotations
 
+import re
 from functools import partial
 
 from hypothesis import strategies as st
@@ -31,7 +32,7 @@ texts = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True).filter(
 )
 names = node(ast.Name, texts)
 tensors = st.just("in") | texts
-paths = st.text(st.characters(codec="utf-8", exclude_characters='"\r\n'), max_size=12)
+paths = st.text(st.characters(codec="utf-8", exclude_characters='"\r\n\0'), max_size=12)
 numbers = (
     st.integers(0, 10**18 - 1)
     | st.floats(0, allow_infinity=False)
@@ -127,3 +128,54 @@ items = (
     | node(ast.Sweep, rarely(names), settings)
 )
 programs = node(ast.File, st.sampled_from([None, 1]), rows(items, 0, 3))
+
+
+# ---- real programs with something changed ---------------------------------------------
+
+WORD = re.compile(r'#[^\n]*|"[^"\n]*"|[A-Za-z_]\w*|[0-9][\w.]*|->|\.\.|[=!<>*/]=?|\n[ \n]*|.')
+NUMBERS = ["0", "1", "2", "-1", "7", "100", "999_999", "100_000_000", "0.5", "1e-3", "3x3", "[]"]
+
+
+CHANGES = [
+    "drop",
+    "double",
+    "exchange",
+    "name",
+    "name",
+    "name",
+    "number",
+    "number",
+    "number",
+    "line",
+]
+
+
+@st.composite
+def mutations(draw: st.DrawFn, texts: list[str]) -> str:
+    """One of some texts, a few of its words or lines dropped, doubled, exchanged or replaced."""
+    text = draw(st.sampled_from(texts))
+    for _ in range(draw(st.integers(1, 3))):
+        change = draw(st.sampled_from(CHANGES))
+        pieces = (
+            text.split("\n") if change == "line" else [w for w in WORD.findall(text) if w != " "]
+        )
+        at, other = (draw(st.integers(0, len(pieces) - 1)) for _ in range(2))
+        _change(pieces, "exchange" if change == "line" else change, at, other, draw)
+        text = ("\n" if change == "line" else " ").join(pieces)
+    return text
+
+
+def _change(pieces: list[str], change: str, at: int, other: int, draw: st.DrawFn) -> None:
+    if change == "drop":
+        pieces[at] = ""
+    elif change == "double":
+        pieces[at] = f"{pieces[at]} {pieces[at]}"
+    elif change == "exchange":
+        pieces[at], pieces[other] = pieces[other], pieces[at]
+    elif change == "name":
+        names = [i for i, word in enumerate(pieces) if word.isidentifier() and word not in WORDS]
+        if names:
+            pieces[names[at % len(names)]] = pieces[names[other % len(names)]]
+    else:
+        numbers = [i for i, word in enumerate(pieces) if word[:1].isdigit()] or [at]
+        pieces[numbers[at % len(numbers)]] = draw(st.sampled_from(NUMBERS))

@@ -1,4 +1,4 @@
-"""The canonical form of files with their comments: ``netdsl fmt`` changes layout and nothing else."""
+"""The canonical form of files with their comments: another layout, and nothing else."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ LAYOUTS = {
         "net A {\n  relu  # a\n\n  tanh\n}\n\n# end\n",
     ),
     "the same layer in columns": (
-        "net A {\n  conv(6, 5) as a -> relu # x\n  conv(16, 5) as b2 -> bn # y\n  dense(9) -> relu\n}",
+        "net A {\n conv(6, 5) as a -> relu # x\n conv(16, 5) as b2 -> bn # y\n dense(9) -> relu\n}",
         "net A {\n  conv(6, 5)  as a  -> relu  # x\n  conv(16, 5) as b2 -> bn    # y\n"
         "  dense(9) -> relu\n}\n",
     ),
@@ -75,12 +75,14 @@ LAYOUTS = {
         "train a {\n  batch        = 3     # c\n  optimizer.lr = 1e-3  # d\n}\n",
     ),
     "braces and branches stay on a line, or off it": (
-        "block f { relu }\nblock g {\n relu }\nnet A { add [ a, b ]\n add [\n a, b]\n if x {a} else {b} }",
+        "block f { relu }\nblock g {\n relu }\nnet A { add [ a, b ]\n add [\n a, b]\n"
+        "if x {a} else {b} }",
         "block f { relu }\n\nblock g {\n  relu\n}\n\nnet A {\n  add [a, b]\n  add [\n    a\n    b\n"
         "  ]\n  if x { a } else { b }\n}\n",
     ),
     "declarations apart, an alias with its net": (
-        "netdsl 1\nlet a = 1\nlet b = 2\nnet A {\n relu }\nnet B = A\nnet C = A\ntrain { }\nnet D {\n a }",
+        "netdsl 1\nlet a = 1\nlet b = 2\nnet A {\n relu }\nnet B = A\nnet C = A\ntrain { }\n"
+        "net D {\n a }",
         "netdsl 1\nlet a = 1\nlet b = 2\n\nnet A {\n  relu\n}\nnet B = A\nnet C = A\ntrain {}\n\n"
         "net D {\n  a\n}\n",
     ),
@@ -97,7 +99,8 @@ LAYOUTS = {
         "net A {\n  a ->  # one\n    b ->  # two\n    c  # three\n}\n",
     ),
     "comments around braces": (
-        "net A ( # p\n) { # o\n # first\n if x { a } # then\n # else\n else { b } # after\n # last\n}",
+        "net A ( # p\n) { # o\n # first\n if x { a } # then\n # else\n else { b } # after\n"
+        "# last\n}",
         "net A(  # p\n) {  # o\n  # first\n  if x { a } else {\n    # then\n    # else\n    b\n  }"
         "  # after\n  # last\n}\n",
     ),
@@ -126,7 +129,8 @@ def test_layout(name: str) -> None:
 
 def test_lines_fit_where_they_can_be_broken() -> None:
     step = "convolution(64, kernel=3, stride=2, pad=same, groups=32)"
-    text = f"net A {{ {' -> '.join([step] * 3)}\n residual(shortcut={{ {step} -> {step} }}) {{ a }}\n}}"
+    long = " -> ".join([step] * 3)
+    text = f"net A {{ {long}\n residual(shortcut={{ {long} }}) {{ a }}\n f(g(a={{ {long} }}), 3) }}"
     assert max(map(len, check(text).split("\n"))) <= WIDTH
 
 

@@ -30,7 +30,10 @@ class Digits(Dataset, name="digits"):
     val: Share = 0
     pad: Pixels = 0
 
-    synonyms = {"validation": "val", "test_size": "test", "padding": "pad"}
+    synonyms = {
+        "validation": "val", "validation_split": "val", "val_split": "val",
+        "test_size": "test", "test_split": "test", "padding": "pad",
+    }  # fmt: skip
     examples = (("digits",), ("digits(test=0.25, val=100)",), ("digits(pad=4)",))
 
     def __post_init__(self) -> None:

@@ -39,7 +39,10 @@ class Mnist(Dataset, name="mnist"):
     package: ClassVar[tuple[str, str] | None] = None
     classes: ClassVar[tuple[str, ...]] = tuple("0123456789")
     origin: ClassVar[str] = "the four .gz files of https://ossci-datasets.s3.amazonaws.com/mnist"
-    synonyms = {"validation": "val", "root": "directory", "path": "directory", "padding": "pad"}
+    synonyms = {
+        "validation": "val", "validation_split": "val", "val_split": "val",
+        "root": "directory", "path": "directory", "padding": "pad",
+    }  # fmt: skip
     examples = (("mnist",), ('mnist("data/mnist", pad=2, val=5000)',))
 
     def load(self, seed: int) -> Data:

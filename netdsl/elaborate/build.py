@@ -10,7 +10,13 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 from netdsl.arguments import Sizes, Word, accept
 from netdsl.elaborate.scope import LOST, Argument, Given, Group, Lost, Scope, TensorValue, brief
-from netdsl.elaborate.strangers import argument_help, op_help, surplus_help
+from netdsl.elaborate.strangers import (
+    argument_help,
+    object_help,
+    op_help,
+    surplus_help,
+    value_help,
+)
 from netdsl.elaborate.values import FUNCTIONS, evaluate
 from netdsl.errors import MeaningError, NetError, Problem
 from netdsl.op import Op, Parameter, Registry
@@ -58,17 +64,18 @@ def bind(
     scope: Scope,
     synonyms: Mapping[str, str] | None = None,
     advice: str | None = None,
+    example: str = "",
 ) -> Bound:
     """Which argument goes to which parameter; later groups win over earlier ones: defaults.
 
-    ``advice`` is the way out if one is missing.
+    ``advice`` is the way out if one is missing; else it is the signature, and an ``example``.
     """
     parameters = tuple(parameters)
     names = [parameter.name for parameter in parameters]
     bound: Bound = {}
     for args in groups:
         wrong = [
-            no_such(called, names, argument.name, scope, synonyms or {})
+            no_such(called, names, argument, scope, synonyms)
             for argument in args
             if argument.name and argument.name.text not in names
         ]
@@ -79,7 +86,7 @@ def bind(
     if missing:
         signature = ", ".join(names[: names.index(missing[-1]) + 1])
         message = f"{called} needs {' and '.join(missing)}"
-        help = advice or f"write {called}({signature})"
+        help = advice or f"write {called}({signature}){example}"
         raise scope.error(LACKING, message, span, help)
     return bound
 
@@ -92,7 +99,7 @@ def _bind_call(called: str, names: list[str], args: Group, scope: Scope) -> Boun
             if place >= len(names):
                 takes = ", ".join(names) if names else "nothing"
                 message = f"{called} has too many arguments: it takes {takes}"
-                help = surplus_help(called, args[place].value, [a.value for a in args])
+                help = surplus_help(called, names, argument.value, [a.value for a in args])
                 raise scope.error("E112", message, argument.span, help)
             bound[names[place]] = argument
             continue
@@ -106,12 +113,18 @@ def _bind_call(called: str, names: list[str], args: Group, scope: Scope) -> Boun
 
 
 def no_such(
-    called: str, names: list[str], name: ast.Name, scope: Scope, synonyms: Mapping[str, str]
+    called: str,
+    names: list[str],
+    argument: Argument,
+    scope: Scope,
+    synonyms: Mapping[str, str] | None,
 ) -> MeaningError:
     """The error for an argument that the called one does not have."""
-    help = argument_help(name.text, names, synonyms)
+    assert argument.name is not None
+    help = argument_help(called, argument, names, synonyms)
     what = "key" if called == "train" else "parameter"
-    return scope.error("E110", f"{called} has no {what} '{name.text}'", name.span, help)
+    message = f"{called} has no {what} '{argument.name.text}'"
+    return scope.error("E110", message, argument.name.span, help)
 
 
 def argument_value(
@@ -126,7 +139,9 @@ def argument_value(
         if word and not takes_words(parameter.kind):
             raise scope.unknown(value.name, span) from problem
         message = f"{parameter.name} of {called} {problem.message}"
-        help = problem.help or _help(value, span, registry)
+        boolean = parameter.kind is bool
+        help = value_help(called, parameter.name, boolean, argument) or problem.help
+        help = help or _help(value, span, registry)
         raise scope.error("E114", message, span, help) from problem
 
 
@@ -135,8 +150,6 @@ def _help(value: Any, span: Span, registry: Registry) -> str | None:
         return f"a layer is a step of its own: write -> {value.name} after it"
     if isinstance(value, float) and "/" in span.text:
         return "the division leaves a rest; // rounds down"
-    if isinstance(value, Word) and value.name == "valid":
-        return "that is no padding: leave it out"
     if isinstance(value, Given):
         return f"the functions are {', '.join(FUNCTIONS)}"
     return None
@@ -172,7 +185,7 @@ def convert(kind: Any, value: Any, span: Span, scope: Scope, registry: Registry)
     if isinstance(value, Word):
         value = Given(value.name, (), span, scope)
     if not isinstance(value, Given):
-        help = f"there are {', '.join(sorted(registry[kind.kind]))}"
+        help = object_help(value, registry[kind.kind])
         raise Problem(f"wants {_article(kind.kind)}, not {brief(value)}", help)
     return build(named(kind.kind, value, scope, registry), value.args, value.span, scope, registry)
 
@@ -184,7 +197,9 @@ def named(kind: str, given: Given, scope: Scope, registry: Registry) -> type[Op]
         at = re.search(rf"\b{given.name}\b", given.span.text)
         start = given.span.start + (at.start() if at else 0)
         span = given.span.source.span(start, start + len(given.name))
-        help = op_help(given.name, known) or f"there are {', '.join(sorted(known))}"
+        help = op_help(given.name, known)
+        if kind == "loss" and given.name in scope.labels:
+            help = f"that is a tensor: write cross_entropy(@{given.name})"
         raise scope.error("E116", f"no {kind} is called '{given.name}'", span, help)
     return known[given.name]
 

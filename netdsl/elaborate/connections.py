@@ -12,7 +12,16 @@ from netdsl.arguments import Count, Rate, Word
 from netdsl.elaborate.build import Bound, argument_value, bind
 from netdsl.elaborate.network import Connection, Network
 from netdsl.elaborate.nodes import Names, Place
-from netdsl.elaborate.scope import LOST, Argument, BodyValue, Group, Scope, TensorValue, brief
+from netdsl.elaborate.scope import (
+    LOST,
+    Argument,
+    BodyValue,
+    Given,
+    Group,
+    Scope,
+    TensorValue,
+    brief,
+)
 from netdsl.elaborate.values import arguments
 from netdsl.errors import ShapeError, nearest
 from netdsl.ir import Region
@@ -63,6 +72,10 @@ def _shortcut(
     if not isinstance(policy, Word) or policy.name not in POLICIES:
         message = f"shortcut of residual must be one of {', '.join(POLICIES)}, or a body in braces"
         help = nearest(str(policy), POLICIES)
+        if isinstance(policy, Given):
+            help = f"write shortcut={{ {policy} }}"
+        elif policy is None or isinstance(policy, bool):
+            help = f"write shortcut={'project' if policy else 'identity'}"
         place = bound["shortcut"].span
         raise at.scope.error("E114", f"{message}, not {brief(policy)}", place, help)
     if LOST in (made, current) or policy.name == "identity" or made.tensor == current.tensor:

@@ -26,7 +26,7 @@ class Homes:
         """The scope of a file: what it imports, its blocks, then its statements in their order."""
         if id(program) in self.made:
             return self.made[id(program)]
-        scope = self.made[id(program)] = Scope(work=self.work)
+        scope = self.made[id(program)] = Scope(work=self.work, file=program.file)
         for name, other in program.imported.items():
             home = self.of(other)
             if name in home.blocks:

@@ -24,9 +24,9 @@ from netdsl.elaborate.scope import (
     brief,
     known,
 )
-from netdsl.elaborate.strangers import no_layer
+from netdsl.elaborate.strangers import Stranger, no_layer, no_wrap
 from netdsl.elaborate.values import arguments, evaluate, tensor, truth
-from netdsl.errors import Frame, NetError, nearest
+from netdsl.errors import Frame, NetError
 from netdsl.ir import Region
 from netdsl.op import Layer, Registry
 from netdsl.source import Span
@@ -84,7 +84,7 @@ class Network:
         if self.depth >= DEEPEST:
             message = f"blocks and braces go more than {DEEPEST} deep"
             place = scope.frames[-1].call if scope.frames else span
-            raise scope.limit("E131", message, place, "does the recursion end?")
+            raise scope.limit("E131", message, place, "let a condition end it: if n > 0 { ... }")
         self.depth += 1
         try:
             yield
@@ -197,7 +197,10 @@ class Network:
         values = known(evaluate(loop.values, scope), loop.values.span, scope)
         if not isinstance(values, (list, tuple)):
             message = f"for goes through a list, not {brief(values)}"
-            raise scope.error("E126", message, loop.values.span, "write [64, 128] or 1..n")
+            help = "write [64, 128] or 1..n"
+            if isinstance(values, Given) and values.name == "range":
+                help = "write 0..2: both ends belong to it"
+            raise scope.error("E126", message, loop.values.span, help)
         for value in values:
             items = (value,) if len(loop.names) == 1 else value
             if not isinstance(items, (list, tuple)) or len(items) != len(loop.names):
@@ -233,7 +236,7 @@ class Network:
         home = value.home if isinstance(value, (Given, BlockName)) else scope
         found, layer = home.blocks.get(target), self.layers.get(target)
         if found is None and layer is None:
-            raise self.no_layer(call.name, scope, call.span.text)
+            raise self.no_layer(call.name, scope, call, current)
         if layer and layer.join:
             branches = ", ".join(arg.value.span.text.strip("[]") for arg in call.args)
             help = f"write {target} [ {branches or 'a, b'} ]"
@@ -256,7 +259,7 @@ class Network:
         if call.args:
             what = "a body" if isinstance(value, BodyValue) else "shared"
             message = f"{call.name.text} is {what}, and takes no arguments"
-            raise scope.error("E112", message, call.span)
+            raise scope.error("E112", message, call.span, f"write {call.name.text}")
         inner = value.scope.inner()
         inner.frames = scope.frames
         if isinstance(value, BodyValue):
@@ -275,7 +278,8 @@ class Network:
     ) -> TensorValue:
         """Add a layer: groups of arguments, the later ones winning, over what enters."""
         op = self.layers[name]
-        bound = bind(name, op.parameters(), args, at.span, at.scope, op.synonyms)
+        example = f", such as {op.examples[0][0]}" if op.examples else ""
+        bound = bind(name, op.parameters(), args, at.span, at.scope, op.synonyms, example=example)
         made = make(op, bound, at.span, at.scope, self.registry)
         return self.nodes.add(made, inputs, replace(at, bound=bound))
 
@@ -335,19 +339,15 @@ class Network:
         """``residual { }`` and its like."""
         connection = self.connections.get(wrap.name.text)
         if connection is None:
-            known = self.connections
-            help = nearest(wrap.name.text, known) or f"these do: {', '.join(known)}"
-            message = f"'{wrap.name.text}' does not take a body in braces"
-            raise scope.error("E133", message, wrap.name.span, help)
+            raise no_wrap(wrap.name, scope, self.layers, self.connections)
         given = ", ".join(arg.span.text for arg in wrap.args)
         shown = f"{wrap.name.text}({given})" if given else wrap.name.text
         region = Region(wrap.name.text, shown, wrap.name.span, label.text if label else "")
         return connection(self, wrap, current, scope, names.inner(region))
 
-    def no_layer(self, name: ast.Name, scope: Scope, written: str = "") -> NetError:
+    def no_layer(
+        self, name: ast.Name, scope: Scope, call: ast.Call | None = None, current: Any = None
+    ) -> NetError:
         """The error for a name that is neither a layer nor a block."""
-        if name.text in self.connections:
-            message = f"{name.text} takes a body in braces"
-            help = f"write {written or name.text} {{ ... }}"
-            return scope.error("E133", message, name.span, help)
-        return no_layer(name, scope, self.layers, self.nets)
+        stranger = Stranger(name, call, current)
+        return no_layer(stranger, scope, self.layers, self.connections, self.nets)

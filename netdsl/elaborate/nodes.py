@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from netdsl.elaborate.scope import LOST, Argument, Scope, TensorValue
+from netdsl.elaborate.strangers import told, told_help
 from netdsl.errors import LimitError, Problem, ShapeError, Warning_
 from netdsl.ir import Node, Region
 from netdsl.op import Layer, Weight
@@ -93,7 +94,12 @@ class Nodes:
             notes = layer.warnings(*xs)
         except Problem as problem:
             span = at.argument(problem.argument)
-            raise ShapeError("E201", problem.message, span, problem.help, frames) from problem
+            help = problem.help
+            if meant := xs and told_help(layer.name, at.bound, xs[0].channels):
+                help = f"what enters is known: write {meant}"
+            raise ShapeError("E201", problem.message, span, help, frames) from problem
+        habit = told(layer.name, at.bound, xs[0].channels) if xs else None
+        notes = (habit, *notes) if habit else notes
         self._check_size("output", made.size, layer, at)
         for name, weight in weights.items():
             self._check_size(name, weight.tensor.size, layer, at)
@@ -136,7 +142,11 @@ class Nodes:
             if value.tensor.dtype is not layer.takes and not layer.alias:
                 message = f"{layer.name} wants {words[layer.takes]}"
                 message += f", {value.node} holds {words[value.tensor.dtype]}"
-                raise ShapeError("E207", message, at.span, None, at.scope.frames)
+                help = "put embedding(vocab, dim) before it"
+                if layer.takes is DType.INT:
+                    entered = "write the input with dtype=int: input words(200, dtype=int)"
+                    help = entered if not self.made[value.node].inputs else None
+                raise ShapeError("E207", message, at.span, help, at.scope.frames)
 
     def _check_size(self, what: str, size: int, layer: Layer, at: Place) -> None:
         if size > LARGEST:

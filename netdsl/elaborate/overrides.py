@@ -112,8 +112,10 @@ def _net(
 
 def _in_recipe(key: str, registry: Registry) -> str | None:
     """Where a recipe has a key of that name, itself or in its optimizer."""
-    if key in (parameter.name for parameter in Recipe.parameters()):
-        return f"it belongs to the recipe: --set train.{key}=..."
+    names = [parameter.name for parameter in Recipe.parameters()]
+    known = Recipe.synonyms.get(key, key)
+    if known.partition(".")[0] in names:
+        return f"it belongs to the recipe: --set train.{known}=..."
     for kind in ("optimizer", "schedule"):
         if any(key == p.name for op in registry[kind].values() for p in op.parameters()):
             return f"it belongs to the recipe: --set train.{kind}.{key}=..."

@@ -156,7 +156,9 @@ class Program:
             base = item.base.text
             home = home.imported.get(base, home)
             if base not in home.nets:
-                help = nearest(base, home.nets) or f"there are {', '.join(home.nets)}"
+                others = [name for name in home.nets if name != item.name.text]
+                listed = f"there are {', '.join(others)}" if others else ""
+                help = nearest(base, others) or listed or f'import it: import {base} from "file"'
                 message = f"no net is called '{base}'"
                 raise MeaningError("E142", message, item.base.span, help)
             if (home.nets[base], home) in chain:

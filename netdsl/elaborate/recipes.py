@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from difflib import get_close_matches
+from typing import Any, cast
 
 import networkx as nx
 
@@ -11,7 +12,8 @@ from netdsl.arguments import Word
 from netdsl.elaborate.build import build, make, named, no_such
 from netdsl.elaborate.mistakes import walk
 from netdsl.elaborate.scope import Argument, Given, Scope, TensorValue, brief, known
-from netdsl.elaborate.values import evaluate
+from netdsl.elaborate.strangers import LABELS, object_help
+from netdsl.elaborate.values import evaluate, no_tensor
 from netdsl.errors import NetError, Problem, RecipeError
 from netdsl.ir import Graph
 from netdsl.op import Loss, Registry
@@ -20,6 +22,8 @@ from netdsl.schedule import Term
 from netdsl.source import Span
 from netdsl.syntax import ast
 from netdsl.tensor import DType, Tensor
+
+_LABELS = "the labels come with the data: leave it out"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ def _recipe(
 ) -> Recipe | None:
     """The recipe, of all keys but the loss; None if there is none for what is now ``wrong``."""
     bound = _bound(train, scope, wrong)
-    keys = [setting.key.text for setting in train.settings]
+    keys = {_meant(setting.key.text) for setting in train.settings}
     if "loss" not in keys:
         help = "write: loss = cross_entropy(@logits)"
         wrong.append(RecipeError("E301", "the train section has no loss", _word(train), help))
@@ -105,6 +109,13 @@ def _recipe(
     except NetError as error:
         wrong.append(error)
     return None
+
+
+def _meant(key: str) -> str:
+    """The key that a misspelt one stands for: that one is not missing too."""
+    names = ["loss", *(parameter.name for parameter in Recipe.parameters())]
+    near = get_close_matches(key, names, n=1)
+    return Recipe.synonyms.get(key) or next(iter(near), key)
 
 
 def _bound(train: ast.Train, scope: Scope, wrong: list[NetError]) -> dict[str, Argument]:
@@ -124,14 +135,15 @@ def _bound(train: ast.Train, scope: Scope, wrong: list[NetError]) -> dict[str, A
 def _check_key(key: ast.Name, scope: Scope) -> None:
     """A key is one that a recipe has; the parser saw to it that none comes twice."""
     if key.text in Recipe.LATER:
-        raise scope.error("E190", f"'{key.text}' is not supported yet", key.span)
+        raise scope.error("E190", f"'{key.text}' is not supported yet", key.span, "leave it out")
     names = ["loss", *(parameter.name for parameter in Recipe.parameters())]
     head, _, rest = key.text.partition(".")
     if rest and head in names:
         help = f"write it where {head} is given: {head} = name({rest}=...)"
         raise scope.error("E110", f"train has no key '{key.text}'", key.span, help)
     if key.text not in names:
-        raise no_such("train", names, key, scope, Recipe.synonyms)
+        unknown = Argument(key, None, key.span)
+        raise no_such("train", names, unknown, scope, Recipe.synonyms)
 
 
 class _Losses:
@@ -151,14 +163,27 @@ class _Losses:
             sides = [expr.left, expr.right]
             sides.sort(key=_has_call)
             return self.terms(sides[1], weight * self.factor(sides[0]))
+        self.check_tensors(expr)
         value = None if isinstance(expr, (ast.Binary, ast.Unary)) else evaluate(expr, self.scope)
         if isinstance(value, Word):
             value = Given(value.name, (), expr.span, self.scope)
         if not isinstance(value, Given):
-            message = "losses are added, and multiplied with numbers"
-            help = "write cross_entropy(@main) + 0.3 * cross_entropy(@aux)"
+            message, help = self.no_loss(expr, value)
             raise RecipeError("E302", message, expr.span, help)
         return [self.term(value, weight)]
+
+    def no_loss(self, expr: ast.Expr, value: Any) -> tuple[str, str]:
+        """What is wrong with an expression that is no loss, and the way out."""
+        if isinstance(value, TensorValue):
+            message = f"{value} is a tensor, and no loss of it"
+            return message, f"write cross_entropy({expr.span.text})"
+        if isinstance(value, str):
+            help = object_help(value, self.registry["loss"])
+            return f"a loss is written as a call, not as {brief(value)}", help
+        message = "losses are added, and multiplied with numbers"
+        if isinstance(expr, ast.Binary) and expr.op == "/":
+            return message, f"write 0.5 * {expr.left.span.text}"
+        return message, "write cross_entropy(@main) + 0.3 * cross_entropy(@aux)"
 
     def factor(self, expr: ast.Expr) -> float:
         """The number that a loss is multiplied with."""
@@ -185,6 +210,7 @@ class _Losses:
         rest: list[Argument] = []
         for argument in given.args:
             if not isinstance(argument.value, TensorValue):
+                self.check_word(argument)
                 rest.append(argument)
                 continue
             free = [name for name in ("prediction", "target") if name not in found]
@@ -195,6 +221,19 @@ class _Losses:
                 raise RecipeError("E304", message, argument.span, help)
             found[name] = argument.value
         return found, tuple(rest)
+
+    def check_tensors(self, expr: ast.Expr) -> None:
+        """No tensor of the network is the labels, unless one is called so."""
+        for tree in walk(expr):
+            name = tree.name if isinstance(tree, ast.TensorRef) else ""
+            if name.lower() in LABELS and name not in self.scope.labels:
+                raise no_tensor(name, tree.span, self.scope, _LABELS)
+
+    def check_word(self, argument: Argument) -> None:
+        """The labels have no name: they come with the data."""
+        value = argument.value
+        if isinstance(value, Word) and value.name.lower() in LABELS:
+            raise self.scope.unknown(value.name, argument.span, _LABELS)
 
     def prediction(self, value: TensorValue | None, given: Given) -> str:
         """The node that a loss looks at: the one it names, or the network's one output."""

@@ -112,7 +112,8 @@ class Scope:
     ``defaults`` are those of the ``default`` statements. ``labels`` are the tensors named with
     ``as``: all of a block call or a net shares them, however deep the braces. ``entering`` is the
     tensor that ``in`` means. ``blocks`` are those of the file, by their names there, each with the
-    scope of the file that declares it. ``work`` is shared by all scopes.
+    scope of the file that declares it. ``work`` is shared by all scopes. The scope of a file knows
+    the ``file``.
     """
 
     parent: Scope | None = None
@@ -123,6 +124,7 @@ class Scope:
     frames: tuple[Frame, ...] = ()
     work: Work = field(default_factory=Work)
     blocks: dict[str, tuple[ast.Block, Scope]] = field(default_factory=dict)
+    file: ast.File | None = field(default=None, repr=False)
 
     def inner(self) -> Scope:
         """A scope for what stands between braces."""
@@ -184,9 +186,9 @@ class Scope:
         """An error at a place, with the block calls that led there."""
         return MeaningError(code, message, span, help, self.frames)
 
-    def unknown(self, name: str, span: Span) -> MeaningError:
-        """The error for a name without a value."""
-        help = nearest(name, self.visible()) or f"give it a value: let {name} = ..."
+    def unknown(self, name: str, span: Span, help: str | None = None) -> MeaningError:
+        """The error for a name without a value; ``help`` is for one that nothing else explains."""
+        help = nearest(name, self.visible()) or help or f"give it a value: let {name} = ..."
         if name in ("True", "False", "None"):
             help = f"write {name.lower()}"
         if name in self.labels:

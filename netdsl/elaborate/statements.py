@@ -78,7 +78,7 @@ def default(
 def set_default(network: Network, given: ast.Default, scope: Scope) -> None:
     """What the calls of a name take from now on, unless they say otherwise."""
     name = given.name
-    synonyms: dict[str, str] = {}
+    synonyms: dict[str, str] | None = None
     if name.text in scope.blocks:
         known = [param.name.text for param in scope.blocks[name.text][0].params]
     elif name.text in network.layers:
@@ -95,7 +95,7 @@ def set_default(network: Network, given: ast.Default, scope: Scope) -> None:
             help = f"write {known[0]}={argument.span.text}" if known else None
             raise scope.error("E122", "a default names its parameters", argument.span, help)
         if argument.name.text not in known:
-            raise no_such(name.text, known, argument.name, scope, synonyms)
+            raise no_such(name.text, known, argument, scope, synonyms)
     _check_default(network, name.text, group, scope)
     scope.defaults[name.text] = (*scope.defaults.get(name.text, ()), group)
 

@@ -17,11 +17,13 @@ from netdsl.elaborate.scope import (
     Group,
     Lost,
     Scope,
+    SharedValue,
     TensorValue,
     brief,
     known,
 )
-from netdsl.errors import Problem, nearest
+from netdsl.elaborate.strangers import tensor_help
+from netdsl.errors import MeaningError, Problem
 from netdsl.source import Span
 from netdsl.syntax import ast
 
@@ -64,10 +66,17 @@ def tensor(name: str, span: Span, scope: Scope) -> TensorValue:
     if name in scope.labels:
         return scope.labels[name][0]
     if found:
-        raise scope.error("E104", f"'{name}' is {brief(value)}, not a tensor", span)
-    message = f"no tensor is called '{name}' here"
-    help = nearest(name, scope.labels) or f"name a tensor with: step as {name}"
-    raise scope.error("E103", message, span, help)
+        step = isinstance(value, (BodyValue, SharedValue))
+        help = f"write {name}, without @, {'as a step' if step else 'for its value'}"
+        if isinstance(value, Word):
+            help = f"give the tensor itself: {name}=@{value.name}"
+        raise scope.error("E104", f"'{name}' is {brief(value)}, not a tensor", span, help)
+    raise no_tensor(name, span, scope, tensor_help(name, span, scope))
+
+
+def no_tensor(name: str, span: Span, scope: Scope, help: str) -> MeaningError:
+    """The error for a tensor that there is not, where it is asked for."""
+    return scope.error("E103", f"no tensor is called '{name}' here", span, help)
 
 
 def _entering(span: Span, scope: Scope) -> TensorValue:

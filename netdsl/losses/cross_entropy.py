@@ -28,7 +28,8 @@ class CrossEntropy(Loss, name="cross_entropy"):
 
     def target(self, x: Tensor) -> Tensor:
         if not x.dims or x.channels < 2:
-            help = "a single logit wants binary_cross_entropy" if x.dims else None
+            help = "a single logit wants binary_cross_entropy" if x.size == 1 else None
+            help = "a score for each class comes from dense(10)" if x.size > 1 else help
             raise Problem(f"cross_entropy wants at least two classes, not {x}", help)
         return Tensor((1, *x.spatial), DType.INT)
 

@@ -32,7 +32,9 @@ class Attention(Layer, name="attention"):
         if len(x.dims) < 2 or x.channels % (3 * self.heads):
             raise Problem(
                 f"attention wants positions of 3 * channels for {self.heads} heads, not {x}",
-                help="make queries, keys and values with conv(3 * in.c, 1)",
+                help=f"make queries, keys and values with conv({3 * x.channels}, 1)"
+                if x.dims
+                else None,
             )
         return Tensor((x.channels // 3, *x.spatial))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.arguments import Fraction, Positive
+from netdsl.errors import Problem
 from netdsl.initializers.ones import Ones
 from netdsl.initializers.zeros import Zeros
 from netdsl.kernel import kernel, real
@@ -30,8 +31,19 @@ class BatchNorm(Layer, name="bn"):
     synonyms = {"epsilon": "eps", "gamma_initializer": "init", "beta_initializer": "bias_init"}
     examples = (("bn", "2x3x2"), ("bn(eps=0.001, momentum=0.2)", "3"), ("bn(affine=false)", "2x4"))
 
+    def __post_init__(self) -> None:
+        if self.eps >= 1:
+            help = "what enters is known: write bn"
+            raise Problem(f"eps={self.eps:g} is no small number", help, argument="eps")
+
     def shape(self, x: Tensor) -> Tensor:
         return x
+
+    def warnings(self, *xs: Tensor) -> tuple[str, ...]:
+        if self.momentum < 0.9:
+            return ()
+        new = f"momentum={self.momentum:g} is what a new batch counts"
+        return (f"{new}: Keras' {self.momentum:g} is {1 - self.momentum:.4g} here",)
 
     def weights(self, x: Tensor) -> dict[str, Weight]:
         if not self.affine:

@@ -23,7 +23,7 @@ class Concat(Layer, name="concat"):
                 sizes = ", ".join(map(str, xs))
                 raise Problem(
                     f"concat joins channels, so the other sizes must be equal: {sizes}",
-                    help="check stride and pad of the branches",
+                    help="give the branches equal strides, and windows pad=same",
                 )
         return Tensor((sum(x.channels for x in xs), *xs[0].spatial))
 

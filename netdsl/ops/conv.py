@@ -42,6 +42,12 @@ class Conv(Layer, name="conv"):
         "out_channels": "channels",
         "kernel_size": "window",
         "kernel": "window",
+        "size": "window",
+        "num_output": "channels",
+        "nb_filter": "channels",
+        "weight_filler": "init",
+        "bias_term": "bias",
+        "group": "groups",
         "strides": "stride",
         "padding": "pad",
         "dilation_rate": "dilation",
@@ -67,6 +73,7 @@ class Conv(Layer, name="conv"):
             if channels % self.groups:
                 raise Problem(
                     f"groups={self.groups} does not divide the {channels} {what} channels",
+                    help=f"{channels} is divided by {_divisors(channels)}",
                     argument="groups",
                 )
         return Tensor((self.channels, *out))
@@ -96,6 +103,12 @@ class Conv(Layer, name="conv"):
 
     def warnings(self, *xs: Tensor) -> tuple[str, ...]:
         return self.windows(xs[0]).warnings()
+
+
+def _divisors(number: int) -> str:
+    """The divisors of a number, the largest of many left out."""
+    found = [str(n) for n in range(1, min(number, 1024) + 1) if number % n == 0]
+    return ", ".join(found[:8]) + (" …" if len(found) > 8 else "")
 
 
 @kernel(Conv)

@@ -25,12 +25,20 @@ class Dense(Layer, name="dense"):
     init: Initializer = Kaiming()
     bias_init: Initializer = Zeros()
 
-    synonyms = {"use_bias": "bias", "out_features": "units", "kernel_initializer": "init"}
+    synonyms = {
+        "use_bias": "bias",
+        "out_features": "units",
+        "num_output": "units",
+        "kernel_initializer": "init",
+    }
     examples = (("dense(3)", "5"), ("dense(units=2, bias=false)", "7"), ("dense(4)", "1"))
 
     def shape(self, x: Tensor) -> Tensor:
         if len(x.dims) != 1:
-            raise Problem(f"dense wants a vector, not {x}", help="put flatten before it")
+            help = "put flatten before it"
+            if len(x.dims) == 2:
+                help = f"write conv({self.units}, 1) for every position, or put flatten before it"
+            raise Problem(f"dense wants a vector, not {x}", help)
         return Tensor((self.units,))
 
     def weights(self, x: Tensor) -> dict[str, Weight]:

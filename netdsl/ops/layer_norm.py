@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.arguments import Positive
+from netdsl.errors import Problem
 from netdsl.initializers.ones import Ones
 from netdsl.initializers.zeros import Zeros
 from netdsl.kernel import kernel, real
@@ -29,6 +30,11 @@ class LayerNorm(Layer, name="layer_norm"):
         ("layer_norm(eps=0.001)", "6"),
         ("layer_norm(affine=false)", "4x2"),
     )
+
+    def __post_init__(self) -> None:
+        if self.eps >= 1:
+            help = "what enters is known: write layer_norm"
+            raise Problem(f"eps={self.eps:g} is no small number", help, argument="eps")
 
     def shape(self, x: Tensor) -> Tensor:
         return x

@@ -28,7 +28,6 @@ class Adam(Optimizer, name="adam"):
         "learning_rate": "lr",
         "beta_1": "beta1",
         "beta_2": "beta2",
-        "betas": "beta1",
         "epsilon": "eps",
     }
     examples = (

@@ -24,6 +24,11 @@ class Comment:
     text: str
     alone: bool
 
+    @property
+    def end(self) -> int:
+        """The offset behind it."""
+        return self.start + len(self.text)
+
 
 def comments_of(text: str) -> list[Comment]:
     """The comments of a text that was parsed, in order."""
@@ -63,10 +68,7 @@ class Notes:
     def closing(self, start: int) -> int:
         """Where the first closing parenthesis after an offset stands, outside of comments."""
         at = self._text.find(")", start)
-        while at >= 0 and "#" in self._text[self._text.rfind("\n", 0, at) + 1 : at]:
-            comment = bisect_left(self._places, at) - 1
-            if comment < 0 or "\n" in self._text[self._places[comment] : at]:
-                break
+        while (before := bisect_left(self._places, at)) and self._left[before - 1].end > at:
             at = self._text.find(")", at + 1)
         return max(at, start)
 

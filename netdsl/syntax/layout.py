@@ -1,6 +1,7 @@
 """Pieces of text that know how wide they are, laid out in lines of at most ``WIDTH`` columns.
 
-A bracket is one line where it fits, and else one row a line. All widths are known when a piece is
+A bracket is one line where it fits, else one row a line; but arguments that hold braces leave it
+to these to be broken, so that text laid out once stays so. All widths are known when a piece is
 made, so nothing is laid out twice, and deep nesting costs no more than its size. Texts of several
 lines carry the indent of all their lines but the first.
 """
@@ -93,6 +94,16 @@ class Bracket:
         """The size on as few lines as may be."""
         return Size(len(self.open), len(self.close), True) if self.forced else size(self.flat)
 
+    @cached_property
+    def braced(self) -> bool:
+        """Whether there are braces in it, or it is one of braces."""
+        return self.open == "{" or any(_braced(row.doc) for row in self.rows)
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is never broken for its width."""
+        return self.comma == "," and self.braced and not self.forced
+
     def broken(self, indent: int) -> str:
         """One row a line."""
         aside = f"  {self.aside}" if self.aside else ""
@@ -166,7 +177,17 @@ def lay(doc: Doc, indent: int, column: int, after: int) -> str:
         return _lay_parts(doc.parts, indent, column, after)
     if not doc.forced and _fits(doc.size, indent, column, after):
         return lay(doc.flat, indent, column, after)
-    return doc.broken(indent) if isinstance(doc, Bracket) else doc.broken(indent, column, after)
+    if isinstance(doc, Series):
+        return doc.broken(indent, column, after)
+    return lay(doc.flat, indent, column, after) if doc.whole else doc.broken(indent)
+
+
+def _braced(doc: Doc) -> bool:
+    if isinstance(doc, Seq):
+        return any(_braced(part) for part in doc.parts)
+    if isinstance(doc, Series):
+        return any(_braced(row.doc) for row in doc.rows)
+    return isinstance(doc, Bracket) and doc.braced
 
 
 def _lay_parts(parts: tuple[Doc, ...], indent: int, column: int, after: int) -> str:

@@ -27,29 +27,34 @@ def _other_language(scene: Scene) -> SyntaxFault | None:
     """Python, YAML, JSON, prototxt or sections in brackets: said once, for the whole file."""
     if scene.expression or scene.around.kind != "file":
         return None
-    what, first, second = "", scene.first, scene.words[min(scene.around.start + 1, scene.last)]
-    pair = scene.words[min(scene.around.start + 3, scene.last)]
-    third = scene.words[min(scene.around.start + 2, scene.last)]
-    if (
-        (first == "import" and second.type == "NAME" and third in (".", "as"))
-        or (first == "from" and second.type == "NAME" and third in (".", "import"))
-        or (first in ("class", "def") and "{" not in scene.line)
-    ):
-        what = "Python"
-    elif scene.begins and first == "{":
-        what = "JSON"
-    elif scene.begins and (first == "-" or (first.type == "NAME" and second == ":")):
-        what = "YAML"
-    elif scene.begins and first.type == "NAME" and second == "{" and pair == ":":
-        what = "prototxt"
-    elif scene.begins and first == "[":
-        what = "sections in brackets"
+    what = _language(scene)
     if not what:
         return None
     help = "write net NAME { ... }, in it one layer a line, such as conv(6, 5) -> relu"
-    if first in ("import", "from"):
+    if scene.first in ("import", "from"):
         help = 'what another .net file holds is taken with import NAME from "file.net"'
     return SyntaxFault("E057", f"a .net file holds declarations, and no {what}", scene.span(), help)
+
+
+def _language(scene: Scene) -> str | None:
+    """What the first words of the statement are a sign of, if it is not ours."""
+    start = scene.around.start
+    first, second, third, fourth = (scene.words[min(start + i, scene.last)] for i in range(4))
+    named = second.type == "NAME"
+    python = first in ("class", "def") and "{" not in scene.line
+    python |= first == "import" and named and third in (".", "as")
+    python |= first == "from" and named and third in (".", "import")
+    if python:
+        return "Python"
+    if not scene.begins:
+        return None
+    if first == "{" and (second.type == "STRING" or second == "}"):
+        return "JSON"
+    if first == "-" or (first.type == "NAME" and second == ":"):
+        return "YAML"
+    if first.type == "NAME" and second == "{" and fourth == ":":
+        return "prototxt"
+    return "sections in brackets" if first == "[" and named and third == "]" else None
 
 
 def _colon(scene: Scene) -> SyntaxFault | None:

@@ -42,10 +42,13 @@ class Rule:
 class Table:
     """``pattern`` finds the next word, whose group names its type; ``words`` are reserved.
 
+    It is one of the named ``patterns`` or one of the ``signs``; what is ``ignored`` is no word.
+
     ``states[state][symbol]`` is the state to go to, or ``-1 - rule`` where a rule ends.
     """
 
     pattern: re.Pattern[str]
+    patterns: dict[str, str]
     words: dict[str, str]
     signs: dict[str, str]
     ignored: frozenset[str]
@@ -56,10 +59,12 @@ class Table:
     @staticmethod
     def of(data: dict[str, Any]) -> Table:
         """The table of what ``generate`` made."""
-        patterns = [f"(?P<{name}>{pattern})" for name, pattern in data["patterns"]]
+        patterns = dict(data["patterns"])
+        groups = [f"(?P<{name}>{pattern})" for name, pattern in patterns.items()]
         signs = sorted(data["signs"], key=lambda sign: (-len(sign), sign))
         return Table(
-            re.compile("|".join([*patterns, f"(?P<SIGN>{'|'.join(map(re.escape, signs))})"])),
+            re.compile("|".join([*groups, f"(?P<SIGN>{'|'.join(map(re.escape, signs))})"])),
+            patterns,
             data["words"],
             data["signs"],
             frozenset(data["ignored"]),
