@@ -115,8 +115,9 @@ class _Layers:
         return Buffer("value", root.name, "", root.tensor)
 
     def output(self, name: str) -> Output:
-        """A node's tensor for the user, called after the layer that made it."""
-        return Output(self.graph.origin(name).name, self.value(name), self.graph[name].tensor)
+        """A node's tensor for the user, called as the file calls it, or after its layer."""
+        called = self.graph.called.get(name, self.graph.origin(name).name)
+        return Output(called, self.value(name), self.graph[name].tensor)
 
     def grad(self, name: str) -> Buffer:
         """The memory of the gradient by a node's tensor."""

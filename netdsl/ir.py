@@ -71,13 +71,15 @@ class Node:
 class Graph:
     """A network: nodes in topological order, its outputs, what else losses read, and warnings.
 
-    ``regions`` tells of the blocks that the names of the nodes go through, by their paths.
+    ``called`` are the names that the file gives to outputs. ``regions`` tells of the blocks that
+    the names of the nodes go through, by their paths.
     """
 
     name: str
     nodes: tuple[Node, ...]
     outputs: tuple[str, ...]
     heads: tuple[str, ...] = ()
+    called: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[Warning_, ...] = field(default=(), compare=False)
     regions: Mapping[str, Region] = field(default_factory=dict, compare=False)
 

@@ -171,8 +171,8 @@ RESIDUALS = {
     ],
     "residual(drop=0) { conv(4, 1) }": ["residual1.conv1", "residual1.add1 < residual1.conv1, x"],
     "residual(project) { conv(6, 1) as project -> relu as project_bn }": [
-        "residual1.project", "residual1.project_bn", "residual1.conv1", "residual1.bn1",
-        "residual1.add1 < residual1.project_bn, residual1.bn1",
+        "residual1.project", "residual1.project_bn", "residual1.project1", "residual1.project_bn1",
+        "residual1.add1 < residual1.project_bn, residual1.project_bn1",
     ],
 }  # fmt: skip
 
@@ -202,10 +202,21 @@ def test_joins(join: str, channels: int) -> None:
     assert graph.nodes[-1].inputs == ("conv1", "conv2")
 
 
+def test_no_number_takes_a_name_of_the_user() -> None:
+    graph = of("relu\nrelu as relu2\nrelu\nf as f1\n{ f } as f2\nf", rest="block f { tanh }")
+    names = [node.name for node in graph if node.inputs]
+    assert names == ["relu1", "relu2", "relu3", "f1.tanh1", "f2.tanh1", "f3.tanh1"]
+
+
+def test_outputs_bear_the_names_of_the_user() -> None:
+    graph = of("{ relu as r -> tanh } * 2\nid as last\noutput r, last")
+    assert dict(graph.called) == {"r2": "r", "last": "last"}
+
+
 def test_names_of_tensors() -> None:
     graph = of("{ relu as r } * 2\nadd [ @r, @x ]\ntanh as r_\noutput r, r_")
-    assert rows(graph)[2] == "add1 = add from relu1, x"
-    assert graph.outputs == ("relu1", "r_")
+    assert rows(graph)[2] == "add1 = add from r2, x"
+    assert graph.outputs == ("r2", "r_")
     blocks = of("f -> f", rest="block f { relu as r -> add [ id, @r, @in ] }")
     assert rows(blocks)[-1] == "f2.add1 = add from f2.id1, f2.r, f1.add1"
 

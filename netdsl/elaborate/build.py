@@ -200,6 +200,8 @@ def named(kind: str, given: Given, scope: Scope, registry: Registry) -> type[Op]
         help = op_help(given.name, known)
         if kind == "loss" and given.name in scope.labels:
             help = f"that is a tensor: write cross_entropy(@{given.name})"
+        elif kind == "dataset" and help.startswith("there are"):
+            help += "; other data are given to fit, from Python"
         raise scope.error("E116", f"no {kind} is called '{given.name}'", span, help)
     return known[given.name]
 

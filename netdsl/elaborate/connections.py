@@ -10,8 +10,9 @@ from typing import Any
 
 from netdsl.arguments import Count, Rate, Word
 from netdsl.elaborate.build import Bound, argument_value, bind
+from netdsl.elaborate.names import Names
 from netdsl.elaborate.network import Connection, Network
-from netdsl.elaborate.nodes import Names, Place
+from netdsl.elaborate.nodes import Place
 from netdsl.elaborate.scope import (
     LOST,
     Argument,
@@ -146,10 +147,13 @@ def dense_block(
     bound = _bind(wrap, (STEPS,), scope)
     steps = argument_value("dense_block", STEPS, bound["n"], scope, network.registry)
     at = Place(wrap.name.span, scope, names)
-    for _ in range(steps):
-        scope.spend(at.span)
-        made = network.inside(wrap.body, current, scope, at.names)
-        current = network.nodes.add(_layer(network, "concat"), (current, made), at)
+    with names.repeated():
+        for _ in range(steps):
+            scope.spend(at.span)
+            made = network.inside(wrap.body, current, scope, at.names)
+            current = network.nodes.add(_layer(network, "concat"), (current, made), at)
+            if current is LOST:
+                break
     return current
 
 

@@ -179,9 +179,9 @@ KEYS = {
 """Keys of a training, and where they belong."""
 
 OPS = {
-    "he": "kaiming", "henormal": "kaiming", "heuniform": "kaiming", "kaimingnormal": "kaiming",
-    "kaiminguniform": "kaiming", "msra": "kaiming", "glorot": "xavier", "glorotuniform": "xavier",
-    "glorotnormal": "xavier", "xavieruniform": "xavier", "xaviernormal": "xavier",
+    "he": "kaiming", "henormal": "kaiming(normal)", "heuniform": "kaiming", "kaimingnormal": "kaiming(normal)",
+    "kaiminguniform": "kaiming", "msra": "kaiming(normal)", "glorot": "xavier", "glorotuniform": "xavier",
+    "glorotnormal": "xavier(normal)", "xavieruniform": "xavier", "xaviernormal": "xavier(normal)",
     "randomnormal": "normal", "gaussian": "normal", "truncatednormal": "normal",
     "randomuniform": "uniform", "zero": "zeros", "one": "ones",
     "crossentropyloss": "cross_entropy", "nll": "cross_entropy", "nllloss": "cross_entropy",
@@ -203,8 +203,14 @@ OPS = {
 }  # fmt: skip
 """Losses, optimizers, schedules … that are the same, or nearly, under another name."""
 
+INITIALIZERS = {
+    "glorotuniform": "xavier", "xavieruniform": "xavier", "heuniform": "kaiming",
+    "kaiminguniform": "kaiming", "zeros": "zeros", "ones": "ones",
+}  # fmt: skip
+"""Initial weights that are the same to the letter."""
+
 ABSENT = {
-    "adamw": "adam adds weight decay to the gradient (L2), and AdamW does not: is that adam?",
+    "adamw": "there is adam, which adds weight decay to the gradient (L2), as AdamW does not",
     "mae": "", "l1": "", "l1loss": "", "msle": "",
 }  # fmt: skip
 """Ops that are not there, and resemble one that is something else."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netdsl.elaborate.names import Names
 from netdsl.elaborate.network import Network
-from netdsl.elaborate.nodes import Names
 from netdsl.elaborate.scope import Scope, Work
 from netdsl.elaborate.statements import default, let
 from netdsl.syntax import ast

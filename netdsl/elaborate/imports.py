@@ -65,7 +65,7 @@ class Files(Generic[Read]):
         beside = (at.parent / given).resolve() if at else None
         root = self.root if beside and self.root and at and at.is_relative_to(self.root) else None
         inside = beside is not None and beside.is_relative_to(root or (at or beside).parent)
-        if Path(given).is_absolute() or "\\" in given or (beside and not inside):
+        if Path(given).is_absolute() or "\\" in given or "\0" in given or (beside and not inside):
             message = f"the import leaves the directory of the main file: {item.path}"
             help = "copy the file there, or write the name of one of the library: resnet"
             raise MeaningError("E151", message, place(item), help)

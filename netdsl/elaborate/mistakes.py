@@ -77,6 +77,10 @@ def walk(tree: ast.Tree) -> Iterator[ast.Tree]:
                 yield from walk(item)
 
 
-def labels(step: ast.Step) -> Iterator[ast.Name]:
-    """The names that a step gives to tensors, however deep in its braces."""
-    return (tree.label for tree in walk(step) if isinstance(tree, ast.Step) and tree.label)
+def labels(tree: ast.Tree) -> Iterator[ast.Name]:
+    """The names that ``as`` and ``input`` give to tensors, however deep in braces."""
+    for part in walk(tree):
+        if isinstance(part, ast.Step) and part.label:
+            yield part.label
+        elif isinstance(part, ast.Input):
+            yield part.name

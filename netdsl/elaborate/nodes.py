@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from netdsl.elaborate.names import Names
 from netdsl.elaborate.scope import LOST, Argument, Scope, TensorValue
 from netdsl.elaborate.strangers import told, told_help
 from netdsl.errors import LimitError, Problem, ShapeError, Warning_
-from netdsl.ir import Node, Region
+from netdsl.ir import Node
 from netdsl.op import Layer, Weight
 from netdsl.source import Span
 from netdsl.syntax import ast
@@ -17,35 +18,6 @@ from netdsl.tensor import DType, dims_text
 MOST_NODES = 20_000
 LARGEST = 2**31 - 1
 """The most elements of one tensor: kernels count them with 32 bits on some targets."""
-
-
-@dataclass
-class Names:
-    """Fresh names within a block call: ``conv1``, ``conv2``; ``regions`` are those of the net.
-
-    ``twin`` is the path of the first use of what is shared, if this is a later one: layers take
-    their weights from there.
-    """
-
-    path: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
-    regions: dict[str, Region] = field(default_factory=dict)
-    twin: str = ""
-
-    def fresh(self, stem: str) -> str:
-        """The next name for a layer or a block."""
-        self.counts[stem] = self.counts.get(stem, 0) + 1
-        return f"{self.path}{stem}{self.counts[stem]}"
-
-    def inner(self, region: Region) -> Names:
-        """The names inside a block, which bears its label or its kind and a number."""
-        name = self.path + region.label
-        if not region.label or name in self.regions:
-            name = self.fresh(region.kind)
-        self.regions[name] = region
-        last = name.removeprefix(self.path)
-        twin = f"{self.twin}{last}." if self.twin else ""
-        return Names(f"{name}.", regions=self.regions, twin=twin)
 
 
 @dataclass(frozen=True)
@@ -107,7 +79,8 @@ class Nodes:
             message = f"the network has more than {MOST_NODES:,} layers"
             raise LimitError("E203", message, at.span, "repeat less often", frames)
         self.warnings += [Warning_("W201", note, at.span, None, frames) for note in notes]
-        name = self._name(layer.name, at)
+        names = at.names
+        name = names.named(at.label.text) if at.label else names.fresh(layer.name)
         sources = tuple(value.node for value in inputs)
         keeps = at.names.twin and (weights or layer.state(*xs))
         shared = self._shared(name, layer, weights, at) if keeps else ""
@@ -153,13 +126,6 @@ class Nodes:
             message = f"the {what} of {layer.name} would have {size:,} elements"
             help = f"at most {LARGEST:,} are possible"
             raise ShapeError("E202", message, at.span, help, at.scope.frames)
-
-    def _name(self, stem: str, at: Place) -> str:
-        """What the user calls its tensor, or the layer and a number."""
-        name = at.names.path + at.label.text if at.label else at.names.fresh(stem)
-        while name in self.made:
-            name = at.names.fresh(stem)
-        return name
 
 
 def _sizes(weights: Mapping[str, Weight]) -> str:

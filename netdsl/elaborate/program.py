@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from netdsl.elaborate.atoms import ATOMS
 from netdsl.elaborate.build import parameters
 from netdsl.elaborate.connections import CONNECTIONS
 from netdsl.elaborate.heads import with_heads
 from netdsl.elaborate.homes import Homes
 from netdsl.elaborate.imports import Files
+from netdsl.elaborate.names import Names
 from netdsl.elaborate.network import Network
-from netdsl.elaborate.nodes import Names
 from netdsl.elaborate.overrides import chosen_train
 from netdsl.elaborate.recipes import Training, check_recipe, tensors, training
 from netdsl.elaborate.scope import Lost, Scope, brief
@@ -179,14 +180,14 @@ class Program:
         chosen = self.choose(name)
         section = self.train(recipe)
         imported = (n for n, other in self.imported.items() if n in other.nets)
-        network = Network(STATEMENTS, CONNECTIONS, self.registry, {*self.nets, *imported})
+        network = Network(STATEMENTS, ATOMS, CONNECTIONS, self.registry, {*self.nets, *imported})
         return network.mistakes.told(lambda: self._made(chosen, network, section, train))
 
     def _made(
         self, chosen: ast.Net | ast.Alias, network: Network, section: ast.Train | None, train: bool
     ) -> Elaborated:
         inner, body = self._entered(chosen, network)
-        names = Names()
+        names = Names(reserved=network.reserved(body))
         last = network.body(body, None, inner, names)
         if last is None:
             net = chosen.name
@@ -201,7 +202,10 @@ class Program:
         outputs = tuple(network.outputs) or (last.node,)
         nodes = tuple(network.nodes.made.values())
         warnings = tuple(network.nodes.warnings)
-        graph = Graph(chosen.name.text, nodes, outputs, (), warnings, names.regions)
+        called = {node: name.text for node, name in network.outputs.items()}
+        if not called:
+            called = {value.node: n for n, value in labels.items() if value.node in outputs}
+        graph = Graph(chosen.name.text, nodes, outputs, (), called, warnings, names.regions)
         _check_strict(graph, inner, chosen.name)
         if section is None:
             return Elaborated(with_heads(graph, ()).verify(), None)

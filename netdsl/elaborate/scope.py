@@ -109,16 +109,16 @@ class Work:
 class Scope:
     """Names and their values, inside other scopes.
 
-    ``defaults`` are those of the ``default`` statements. ``labels`` are the tensors named with
-    ``as``: all of a block call or a net shares them, however deep the braces. ``entering`` is the
-    tensor that ``in`` means. ``blocks`` are those of the file, by their names there, each with the
+    ``defaults`` are those of the ``default`` statements, None for a mistaken one. ``labels`` are
+    the tensors named with ``as``: all of a block call or a net shares them, however deep the
+    braces. ``entering`` is the tensor that ``in`` means. ``blocks`` are those of the file, by their names there, each with the
     scope of the file that declares it. ``work`` is shared by all scopes. The scope of a file knows
     the ``file``.
     """
 
     parent: Scope | None = None
     names: dict[str, Any] = field(default_factory=dict)
-    defaults: dict[str, tuple[Group, ...]] = field(default_factory=dict)
+    defaults: dict[str, tuple[Group | None, ...]] = field(default_factory=dict)
     labels: dict[str, tuple[TensorValue, Span]] = field(default_factory=dict)
     entering: TensorValue | None = None
     frames: tuple[Frame, ...] = ()
@@ -165,7 +165,9 @@ class Scope:
     def default(self, name: str) -> tuple[Group, ...]:
         """What calls of a name take unless they say otherwise, the latest default last."""
         found = [scope.defaults[name] for scope in self.chain() if name in scope.defaults]
-        return tuple(group for groups in reversed(found) for group in groups)
+        if any(group is None for groups in found for group in groups):
+            raise Lost
+        return tuple(group for groups in reversed(found) for group in groups if group is not None)
 
     def visible(self) -> list[str]:
         """All names that have a value here."""

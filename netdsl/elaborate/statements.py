@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from netdsl.elaborate.build import argument_value, no_such
+from netdsl.elaborate.names import Names
 from netdsl.elaborate.network import Network, Statement
-from netdsl.elaborate.nodes import Names, Place
+from netdsl.elaborate.nodes import Place
 from netdsl.elaborate.scope import LOST, Group, Scope, SharedValue, TensorValue
 from netdsl.elaborate.values import arguments, evaluate, tensor
 from netdsl.syntax import ast
@@ -47,12 +48,14 @@ def _output(network: Network, name: ast.Name, scope: Scope) -> None:
     if value is LOST:
         return
     if value.node in network.outputs:
-        message = f"'{name.text}' already is an output (line {network.outputs[value.node].line})"
+        message = (
+            f"'{name.text}' already is an output (line {network.outputs[value.node].span.line})"
+        )
         raise scope.error("E128", message, name.span)
     if network.nodes.made[value.node].side:
         message = f"'{name.text}' belongs to a side head, which only training computes"
         raise scope.error("E129", message, name.span, "take the word 'side' away")
-    network.outputs[value.node] = name.span
+    network.outputs[value.node] = name
 
 
 def let(
@@ -70,12 +73,15 @@ def default(
     network: Network, given: ast.Default, current: TensorValue | None, scope: Scope, names: Names
 ) -> TensorValue | None:
     """``default conv(pad=same)``: from here to the end of the braces."""
+    group: Group | None = None
     with network.mistakes.apart():
-        set_default(network, given, scope)
+        group = _default(network, given, scope)
+    name = given.name.text
+    scope.defaults[name] = (*scope.defaults.get(name, ()), group)
     return current
 
 
-def set_default(network: Network, given: ast.Default, scope: Scope) -> None:
+def _default(network: Network, given: ast.Default, scope: Scope) -> Group:
     """What the calls of a name take from now on, unless they say otherwise."""
     name = given.name
     synonyms: dict[str, str] | None = None
@@ -97,7 +103,7 @@ def set_default(network: Network, given: ast.Default, scope: Scope) -> None:
         if argument.name.text not in known:
             raise no_such(name.text, known, argument, scope, synonyms)
     _check_default(network, name.text, group, scope)
-    scope.defaults[name.text] = (*scope.defaults.get(name.text, ()), group)
+    return group
 
 
 def _check_default(network: Network, name: str, group: Group, scope: Scope) -> None:

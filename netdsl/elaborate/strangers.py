@@ -130,6 +130,8 @@ def op_help(name: str, known: Iterable[str]) -> str:
         return ABSENT[short] or listed
     ours = {plain(other): other for other in known}
     near = ours.get(short) or OPS.get(short) or ours.get(short.rstrip("0123456789"))
+    if near and near.partition("(")[0] in known and near.endswith(")"):
+        return f"write {near}"
     if near in known:
         number = short.removeprefix(plain(near))
         return f"write {near}({number})" if number.isdigit() else f"did you mean '{near}'?"
@@ -167,7 +169,7 @@ def argument_help(
         return _activation(called, value)
     table = KEYS if called == "train" else ARGUMENTS
     if name.lower() in table:
-        return table[name.lower()]
+        return table[name.lower()].replace("lstm(", f"{called}(")
     if not known:
         return f"it has no parameters: write {called}"
     return nearest(name, known) or listed
