@@ -22,6 +22,7 @@ class Engine:
     """
 
     INPUTS = ()  # (name, sizes of one sample, type, number of classes or words, or None)
+    UNREAD = ()  # names of the inputs that no output depends on: forward does not take them
     OUTPUTS = ()  # (name, tensor that holds it, sizes of one sample)
     TARGET = None  # the same for the labels, if a loss wants any
     SCORED = None  # (tensor, sizes of one sample) of the prediction that labels are compared with
@@ -80,10 +81,11 @@ class Engine:
     def forward(self, *inputs):
         """The outputs for any number of samples, as evaluation sees them (no dropout).
 
-        An array, or a dictionary by name if the network has several outputs.
+        It takes the inputs that the outputs depend on, in the order of INPUTS. An array, or a
+        dictionary by name if the network has several outputs.
         """
         outputs = [[] for _ in self.OUTPUTS]
-        for t in self._batches(self.check(*inputs, target=False)):
+        for t in self._batches(self.check(*inputs, target=False), target=False):
             self.predict_pass(t)
             for found, output in zip(outputs, self.outputs(t.count), strict=True):
                 found.append(output)
@@ -93,7 +95,10 @@ class Engine:
         return {name: array for (name, *_), array in zip(self.OUTPUTS, joined, strict=True)}
 
     def loss(self, *inputs_and_target):
-        """The mean loss over any number of samples, as evaluation sees them."""
+        """The mean loss over any number of samples, as evaluation sees them.
+
+        It takes what `train_step` takes.
+        """
         self._needs_recipe()
         total = count = 0
         for t in self._batches(self.check(*inputs_and_target)):
@@ -105,8 +110,8 @@ class Engine:
     def train_step(self, *inputs_and_target, lr=None):
         """One step of training on one batch; returns its loss before the step.
 
-        The last argument is the target, unless the losses only compare tensors of the network.
-        ``lr`` is the learning rate of this step, else ``self.lr``.
+        It takes all inputs, in the order of INPUTS, and then the target, unless the losses only
+        compare tensors of the network. ``lr`` is the learning rate of this step, else ``self.lr``.
         """
         self._needs_recipe()
         arrays = self.check(*inputs_and_target)
@@ -205,11 +210,15 @@ class Engine:
         with np.load(path, allow_pickle=False) as arrays:
             self.restore(dict(arrays))
 
+    def wanted(self, target=True):
+        """What training and evaluation take; without ``target`` what prediction takes."""
+        if target:
+            return [*self.INPUTS, *filter(None, [self.TARGET])]
+        return [row for row in self.INPUTS if row[0] not in self.UNREAD]
+
     def check(self, *arrays, target=True):
         """Inputs (and the target) in the shapes of this network; ValueError if they do not suit."""
-        wanted = list(self.INPUTS)
-        if target and self.TARGET:
-            wanted.append(self.TARGET)
+        wanted = self.wanted(target)
         if len(arrays) != len(wanted):
             names = ", ".join(name for name, *_ in wanted)
             raise ValueError(f"{len(arrays)} arrays; this network wants {len(wanted)}: {names}")
@@ -233,12 +242,12 @@ class Engine:
         if self.LR is None:
             raise RuntimeError("this network has no recipe: its file has no train section")
 
-    def _batches(self, arrays):
+    def _batches(self, arrays, target=True):
         """Checked arrays in batches, copied to where the kernels find them."""
-        names = [name for name, *_ in (*self.INPUTS, *filter(None, [self.TARGET]))]
+        names = [name for name, *_ in self.wanted(target)]
         for start in range(0, len(arrays[0]), self.batch):
             t = self._bind(min(self.batch, len(arrays[0]) - start))
-            for name, array in zip(names, arrays, strict=False):
+            for name, array in zip(names, arrays, strict=True):
                 copy_in(t.values[name], array[start : start + t.count])
             yield t
 
@@ -303,7 +312,10 @@ def check(array, name, sizes, kind, classes):
     array = np.asarray(array)
     if array.ndim == 0 or squeezed(array.shape[1:]) != squeezed(sizes):
         wanted = ", ".join(map(str, ("samples", *sizes)))
-        raise ValueError(f"{name} has the shape {array.shape}, not ({wanted})")
+        message = f"{name} has the shape {array.shape}, not ({wanted})"
+        if sizes[:1] == (1,) and array.shape[1:] == (classes, *sizes[1:]):
+            message += ": class numbers are wanted: y.argmax(1)"
+        raise ValueError(message)
     if not len(array):
         raise ValueError(f"{name} has no samples")
     if array.dtype.kind not in ("iu" if kind == "int" else "iufb"):

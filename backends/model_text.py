@@ -78,13 +78,15 @@ class ModelText:
     def text(self) -> str:
         """The class."""
         s = self.schedule
-        takes = ", ".join(f"{b.owner} ({dims_text(b.tensor.dims)})" for b in s.inputs)
+        takes = _listed(buffer for buffer in s.inputs if buffer not in s.unread)
+        beside = f"    Training and evaluation also take {_listed(s.unread)}."
         gives = ", ".join(f"{o.name} ({dims_text(o.tensor.dims)})" for o in s.outputs)
         lines = [
             "class Model(Engine):",
             f'    """The network {s.name}: {s.size:,} parameters.',
             "",
             f"    It takes {takes} and gives {gives}.",
+            *([beside] if s.unread and s.losses else []),
             '    """',
             "",
             *self.tables(),
@@ -100,6 +102,8 @@ class ModelText:
         """What the engine must know of the network, as data."""
         s = self.schedule
         yield from _table("INPUTS", (self.fed(buffer) for buffer in s.inputs))
+        if s.unread:
+            yield f"    UNREAD = {_literal(tuple(map(key, s.unread)))}"
         yield from _table("OUTPUTS", ((o.name, key(o.buffer), o.tensor.dims) for o in s.outputs))
         if s.target:
             yield f"    TARGET = {_literal(self.fed(s.target))}"
@@ -210,6 +214,11 @@ def key(buffer: Buffer) -> str:
     """The name of a tensor of the step: ``conv1``, ``conv1:grad``, ``bn1:mean``."""
     name = "grad" if buffer.role == "grad" else buffer.name
     return f"{buffer.owner}:{name}" if name else buffer.owner
+
+
+def _listed(buffers: Iterable[Buffer]) -> str:
+    """Inputs with their sizes, for people."""
+    return ", ".join(f"{b.owner} ({dims_text(b.tensor.dims)})" for b in buffers)
 
 
 def _where(operand: Operand, starts: dict[Buffer, int]) -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+import networkx as nx
+
 from netdsl.ir import Graph, Node
 from netdsl.kernel import Kernel, When, backward_kernels
 from netdsl.op import Optimizer
@@ -43,6 +45,7 @@ def schedule(
     return Schedule(
         name=graph.name,
         inputs=tuple(layers.value(node.name) for node in graph.inputs),
+        unread=tuple(layers.value(name) for name in _unread(graph)),
         outputs=outputs,
         target=losses.target(),
         classes=_bounds(losses.classes(), layers.bounds()),
@@ -77,6 +80,12 @@ def _distinct(outputs: tuple[Output, ...], names: tuple[str, ...]) -> tuple[Outp
     if len({output.name for output in outputs}) == len(outputs):
         return outputs
     return tuple(replace(o, name=name) for o, name in zip(outputs, names, strict=True))
+
+
+def _unread(graph: Graph) -> list[str]:
+    """The inputs that no output depends on: losses or side heads alone may read them."""
+    behind = {*graph.outputs}.union(*(nx.ancestors(graph.network, o) for o in graph.outputs))
+    return [node.name for node in graph.inputs if node.name not in behind]
 
 
 def _reached(graph: Graph, terms: tuple[Term, ...]) -> set[str]:

@@ -15,13 +15,13 @@ from netdsl.elaborate.imports import library
 from netdsl.elaborate.program import Program
 from netdsl.errors import DataError, nearest
 from netdsl.passes import run
+from netdsl.report.figures import main_macs
 from netdsl.report.numbers import human
 from netdsl.report.table import Column, table
 from netdsl.source import Source
 from netdsl.syntax import ast
 from netdsl.syntax.format import format_expr
 
-WIDTH = 100
 COLUMNS = (
     Column("network", cut=True),
     Column("parameters", right=True),
@@ -32,7 +32,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Listed:
-    """A network of the library; the costs are those of a sample."""
+    """A network of the library; the costs are those of a sample, MACs without side heads."""
 
     name: str
     call: str
@@ -52,7 +52,7 @@ class Book:
     blocks: tuple[str, ...]
 
 
-def show(name: str | None, machine: bool, say: Callable[[str], None]) -> None:
+def show(name: str | None, machine: bool, width: int, say: Callable[[str], None]) -> None:
     """Tell of the library, or of one file of it; DataError E419 if it has no such file."""
     ours = library()
     if name is not None and name not in ours:
@@ -62,9 +62,9 @@ def show(name: str | None, machine: bool, say: Callable[[str], None]) -> None:
     if machine:
         say(json.dumps([asdict(each) for each in books], indent=2))
     elif name:
-        say("\n".join(_page(books[0])))
+        say("\n".join(_page(books[0], width)))
     else:
-        say("\n".join(_shelves(books)))
+        say("\n".join(_shelves(books, width)))
 
 
 def book(name: str, path: Path) -> Book:
@@ -89,7 +89,7 @@ def _listed(of: Program, name: str) -> Listed:
         name,
         _base(item) if isinstance(item, ast.Alias) else _call(name, item.params),
         sum(map(graph.parameters, graph)),
-        sum(map(graph.macs, graph)),
+        main_macs(graph),
         {node.name: str(node.tensor) for node in graph.inputs},
     )
 
@@ -114,14 +114,14 @@ def _about(source: Source) -> str:
     return " ".join(line.lstrip("# ") for line in lines)
 
 
-def _shelves(books: list[Book]) -> Iterator[str]:
+def _shelves(books: list[Book], width: int) -> Iterator[str]:
     """A line for each file, its networks below it."""
     rows = [_row(net, f"  {net.name}") for each in books for net in each.nets]
-    titles, rule, *lines = table(COLUMNS, rows, WIDTH)
+    titles, rule, *lines = table(COLUMNS, rows, width)
     yield from (titles, rule)
     left = iter(lines)
     for each in books:
-        yield shorten(f"{each.name}: {each.paper}", WIDTH, placeholder=" …")
+        yield shorten(f"{each.name}: {each.paper}", width, placeholder=" …")
         yield from islice(left, len(each.nets))
         if not each.nets:
             yield f"  blocks: {', '.join(block.partition('(')[0] for block in each.blocks)}"
@@ -129,12 +129,12 @@ def _shelves(books: list[Book]) -> Iterator[str]:
     yield "Each is a FILE of the other commands: netdsl summary resnet; netdsl new me --like resnet"
 
 
-def _page(each: Book) -> Iterator[str]:
+def _page(each: Book, width: int) -> Iterator[str]:
     """All about one file."""
-    yield from wrap(each.about, WIDTH)
+    yield from wrap(each.about, width)
     if each.nets:
         yield ""
-        yield from table(COLUMNS, [_row(net, net.call) for net in each.nets], WIDTH)
+        yield from table(COLUMNS, [_row(net, net.call) for net in each.nets], width)
     if each.blocks:
         names = ", ".join(block.partition("(")[0] for block in each.blocks[:2])
         yield from ("", f'Blocks for others: import {names} from "{each.name}"')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -18,6 +19,7 @@ from netdsl.passes import run
 from netdsl.source import Span
 from netdsl.syntax import ast
 
+ABSENT = "E001"
 MOST_LAYERS = 1_000_000
 """How many layers of one file are looked at, those of all networks with all recipes together."""
 
@@ -44,7 +46,7 @@ class Finding:
     def key(self) -> tuple[Any, ...]:
         """Findings of one key are the same, whichever network or file led to them."""
         place = (self.span.start, self.span.end) if self.span else None
-        return (Path(self.file).resolve(), place, self.code, self.message)
+        return (os.path.realpath(self.file), place, self.code, self.message)
 
     def as_json(self) -> dict[str, Any]:
         """The finding for machines; the form is documented in docs/commands.md and stays."""
@@ -67,6 +69,8 @@ class Checked:
 
     files: int = 0
     networks: int = 0
+    closed: int = 0
+    """Files whose networks could not be reached: a mistake of syntax, or an import that fails."""
     found: dict[tuple[Any, ...], Finding] = field(default_factory=dict)
 
     @property
@@ -103,7 +107,13 @@ class Checked:
     @property
     def summary(self) -> str:
         """``checked 12 files, 31 networks: 2 errors, 1 warning``."""
-        parts = [_count(self.files, "file"), _count(self.networks, "network")]
+        parts = [_count(self.files, "file")]
+        if self.closed:
+            whose = f"of {self.closed} the" if self.closed < self.files else "their"
+            whose = "its" if self.files == 1 else whose
+            parts[0] += f" ({whose} networks could not be read)"
+        if self.files > self.closed:
+            parts.append(_count(self.networks, "network"))
         told = [_count(self.count(kind), kind) for kind in ("error", "warning")]
         return f"checked {', '.join(parts)}: {', '.join(told)}"
 
@@ -112,11 +122,17 @@ def check(given: Iterable[Path]) -> Checked:
     """Check files and those of directories."""
     checked = Checked()
     for path in net_files(given):
-        checked.files += 1
+        file = None
         try:
-            _File(program(path), path, checked).check()
+            file = _File(program(path), path, checked)
+            file.check()
         except NetError as error:
             checked.error(error, path)
+            # What is not there was not checked either.
+            if error.code == ABSENT:
+                continue
+            checked.closed += file is None
+        checked.files += 1
     return checked
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -12,9 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 import netdsl
-from netdsl.errors import DataError, NetError, Warning_
+from netdsl.errors import NetError, Warning_
 from netdsl.menu import Commands
-from netdsl.tools import COMMANDS
+from netdsl.tools import COMMANDS, columns
 
 if TYPE_CHECKING:
     from netdsl.compiler import Net
@@ -37,7 +36,8 @@ DEVICE = click.option(
     cls=Commands,
     invoke_without_command=True,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
-    epilog="A FILE is a .net file, or the name of one of the library, such as resnet: netdsl list.",
+    epilog="A FILE is a .net file, or the name of one of the library, such as resnet: netdsl list. "
+    "lib:resnet is the library's even where there is a file resnet.net.",
 )
 @click.version_option(netdsl.__version__, message="netdsl %(version)s")
 @click.pass_context
@@ -55,7 +55,8 @@ def cli(context: click.Context) -> None:
 @click.option("--batch", type=click.IntRange(1), help="For memory; else the recipe's, or 1.")
 @click.option(
     "--depth", type=click.IntRange(0),
-    help="How many levels of blocks to open: 0 opens none. As many as suit a screen if not given.",
+    help="How many levels of blocks to open: 0 opens none. As many as suit a screen if not given. "
+    "A connection, such as residual, is opened with the block that it stands in.",
 )  # fmt: skip
 @click.option("--unfold", is_flag=True, help="A row for every layer, also of equal blocks.")
 @click.option("--json", "form", flag_value="json", multiple=True, help="Every figure, as JSON.")
@@ -80,7 +81,7 @@ def summary(
     if chosen in ("json", "csv") and (unfold or depth is not None):
         raise click.UsageError(f"--{chosen} tells every layer: leave out --depth and --unfold")
     loaded = _load(file, net, changes, recipe)
-    click.echo(loaded.summary(chosen, batch=batch, depth=depth, unfold=unfold, width=_width()))
+    click.echo(loaded.summary(chosen, batch=batch, depth=depth, unfold=unfold, width=columns()))
 
 
 @cli.command()
@@ -91,9 +92,10 @@ def summary(
 def explain(file: Path, layer: str, net: str | None, changes: Sequence[str]) -> None:
     """Show how a LAYER or a block comes about: formulas with their numbers, weights, what it sees.
 
-    LAYER is a name that the summary shows, or an end of it that only one has.
+    LAYER is a name that the summary shows, after those of the blocks around it, or an end of that
+    which only one has: stage2.bottleneck1.conv1, bottleneck2..4.
     """
-    click.echo(_load(file, net, changes).explain(layer, _width()))
+    click.echo(_load(file, net, changes).explain(layer, columns()))
 
 
 @cli.command()
@@ -146,16 +148,9 @@ def compile_(
     device: str,
 ) -> None:
     """Write a network as a Python module: it needs numpy and numba alone."""
-    from netdsl.files import replace
+    from netdsl.publish import publish
 
-    loaded = _load(file, net, changes, recipe)
-    path = output or Path(f"{loaded.name.lower()}.py")
-    if path.resolve() == file.resolve():
-        raise DataError(
-            "E413", f"{path} is the network itself", help="name another file: -o net.py"
-        )
-    replace(path, loaded.source(device).encode())
-    click.echo(f"wrote {path}{'' if loaded.recipe else ', without training: no recipe fits'}")
+    publish(_load(file, net, changes, recipe), device, output, click.echo)
 
 
 @cli.command("train")
@@ -251,11 +246,6 @@ def _load(
     loaded = load(file, net, recipe, [change(text) for text in changes], train)
     _warn(loaded.graph.warnings)
     return loaded
-
-
-def _width() -> int:
-    """How wide text may be: 100, or a wider terminal."""
-    return max(100, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 100
 
 
 def _warn(warnings: Sequence[Warning_]) -> None:

@@ -123,7 +123,7 @@ def read_data(net: Net, recipe: Recipe) -> Data:
     if others:
         names = ", ".join(node.name for node in net.graph.inputs)
         message = f"{recipe.data.name} feeds one input, the network has {names}"
-        raise RecipeError("E316", message, span, "train it in Python: net.compile().engine")
+        raise RecipeError("E316", message, span, "train it in Python: net.compile().fit")
     found = Tensor(tuple(data.train.x.shape[1:]))
     if found.dims != wanted.tensor.dims:
         message = f"{recipe.data.name} has samples of {found}, the network takes {wanted.tensor}"

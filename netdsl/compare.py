@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from netdsl.compiler import Net, change, load
+from netdsl.compiler import LIBRARY, Net, change, load
 from netdsl.elaborate.overrides import Override
 from netdsl.report.differences import Comparison
+from netdsl.report.figures import main_macs
 
 
 def compare(
@@ -36,7 +37,7 @@ def compare(
 def _load(given: str, changes: Iterable[Override]) -> Net:
     """``FILE`` or ``FILE:NET``; a recipe does not matter here."""
     file, colon, name = given.rpartition(":")
-    if colon and name.isidentifier() and not Path(given).exists():
+    if colon and f"{file}:" != LIBRARY and name.isidentifier() and not Path(given).exists():
         return load(file, name, changes=changes, train=False)
     return load(given, changes=changes, train=False)
 
@@ -47,5 +48,5 @@ def _facts(net: Net) -> dict[str, object]:
         "file": net.file.span.source.name,
         "net": net.name,
         "parameters": sum(map(graph.parameters, graph)),
-        "macs": sum(map(graph.macs, graph)),
+        "macs": main_macs(graph),
     }

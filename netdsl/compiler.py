@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
     from netdsl.runtime.model import Model
     from netdsl.schedule import Schedule
     from netdsl.target import Target
+
+LIBRARY = "lib:"
+"""Before a name it says that the library's file is meant, whatever files there are here."""
 
 PACKAGES = ("ops", "losses", "optimizers", "schedules", "initializers", "metrics", "datasets")
 
@@ -166,18 +170,19 @@ class Net:
         """A model in memory, its kernels compiled or read from the cache.
 
         ``device`` is cpu, cuda or auto (the recipe's if not given), ``batch`` the most samples that
-        are computed at a time, ``report(done, total, name)`` is told of each kernel that must be
-        compiled. RunError E511 if there is not enough memory.
+        are computed at a time: the recipe's if not given, and without a recipe the largest power of
+        two up to 64 for which a quarter of the free memory suffices. ``report(done, total, name)``
+        is told of each kernel that must be compiled. RunError E511 if there is not enough memory.
         """
-        from netdsl.runtime.memory import check_memory
+        from netdsl.runtime.memory import check_memory, modest_batch
         from netdsl.runtime.model import Model
 
-        recipe = self.recipe
+        recipe, memory = self.recipe, self.schedule().memory
         if batch is None:
-            batch = recipe.batch if recipe else 64
+            batch = recipe.batch if recipe else modest_batch(memory)
         if batch < 1:
             raise ValueError(f"batch must be 1 or more, not {batch}")
-        check_memory(self.schedule().memory(batch), batch)
+        check_memory(memory, batch)
         module, missing = self._module(device, report)
         engine = module.Model(
             seed=seed if seed is not None else (recipe.seed if recipe else 0),
@@ -220,13 +225,19 @@ def load(
 ) -> Net:
     """Read a ``.net`` file and elaborate one of its nets (the first, if none is named).
 
-    A bare name, ``resnet``, is the library's, unless there is a file of that name.
+    A bare name, ``resnet``, is the library's, unless there is a file of that name;
+    ``lib:resnet`` always is.
     Keyword arguments are values for the net's parameters: ``load("resnet.net", "ResNet50",
     classes=10)``. Without ``train`` a recipe that reads tensors of another net is left out. Raises
     `NetError` with the place of whatever is wrong.
     """
     source, path = find(path)
     return load_source(source, net, recipe, changes, train, path, **params)
+
+
+def loads(text: str, /, net: str | None = None, recipe: str | None = None, **params: Any) -> Net:
+    """The same as `load` from a text, as in a notebook; it can import from the library alone."""
+    return load_source(Source("<text>", text), net, recipe, **params)
 
 
 def nets(path: str | Path) -> list[str]:
@@ -243,23 +254,42 @@ def program(path: str | Path) -> Program:
 def find(path: str | Path) -> tuple[Source, Path]:
     """A file as a source, and where it lies.
 
-    A bare name, ``resnet``, is the library's if there is no file of that name, nor ``resnet.net``.
+    A bare name, ``resnet``, is the library's if there is no file of that name, nor ``resnet.net``;
+    ``lib:resnet`` always is.
     """
     path, ours = Path(path), library()
+    if str(path).startswith(LIBRARY):
+        return _of_library(str(path).removeprefix(LIBRARY))
     if path == Path(path.name) and path.name in ours and not path.is_file():
         beside = path.with_suffix(".net")
-        if beside.is_file():
-            return read(beside), beside
-        found = ours[path.name]
-        return Source(f"netdsl/specs/{found.name}", read(found).text), found
+        return (read(beside), beside) if beside.is_file() else _of_library(path.name)
     try:
         return read(path), path
     except SyntaxFault as error:
-        near = get_close_matches(path.stem, ours, n=1)
-        if near and not path.exists():
-            mine = f"{error.help}; " if error.help else ""
-            error.help = f"{mine}the library has {near[0]}: write it without .net"
+        if not path.exists() and (near := _like(path)):
+            error.help = f"{error.help}; {near}" if error.help else near
         raise
+
+
+def _of_library(name: str) -> tuple[Source, Path]:
+    """A file of the library, named in messages by its place in the package."""
+    ours = library()
+    if name not in ours:
+        near = get_close_matches(name, ours, n=1)
+        help = f"did you mean {LIBRARY}{near[0]}?" if near else f"it has {', '.join(ours)}"
+        raise SyntaxFault("E001", f"the library has no {name}", help=help)
+    return Source(f"netdsl/specs/{ours[name].name}", read(ours[name]).text), ours[name]
+
+
+def _like(path: Path) -> str | None:
+    """What the library has that a missing file's name may mean: a net of that name, or a file."""
+    ours, wanted = library(), path.stem.lower()
+    for name, file in ours.items():
+        for net in re.findall(r"^net (\w+)", read(file).text, re.MULTILINE):
+            if net.lower() == wanted and wanted != name:
+                return f"the library's {name} has the net {net}: {LIBRARY}{name} {net}"
+    near = get_close_matches(path.stem, ours, n=1, cutoff=0.75)
+    return f"the library has {near[0]}: write {LIBRARY}{near[0]}" if near else None
 
 
 def load_source(

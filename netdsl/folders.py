@@ -15,14 +15,15 @@ def net_files(given: Iterable[Path]) -> list[Path]:
     Hidden directories and virtual environments are passed over. DataError E414 if a directory has
     no such file.
     """
-    found: dict[Path, Path] = {}
+    found: dict[str, Path] = {}
     for path in given:
         inside = list(_inside(path)) if path.is_dir() else [path]
         if not inside:
             help = "name a file, or write one: netdsl new"
             raise DataError("E414", f"there is no .net file in {path}", help=help)
         for file in inside:
-            found.setdefault(file.resolve(), file)
+            # Unlike Path.resolve, this also takes a link that leads back to itself.
+            found.setdefault(os.path.realpath(file), file)
     return list(found.values())
 
 

@@ -15,7 +15,8 @@ class Recipe(Op, kind="recipe", name="train"):
     - ``optimizer``: how gradients change weights
     - ``data``: where samples come from; from Python they are given to ``fit``
     - ``normalize``: ``per_channel`` takes off the mean of the training data and divides by their
-      standard deviation, channel by channel
+      standard deviation, channel by channel of each input of real numbers; an input that only
+      losses read stays as it is
     - ``batch``: how many samples make one step
     - ``epochs``: how often the training data are gone through
     - ``schedule``: how the learning rate goes

@@ -127,12 +127,14 @@ class Schedule:
     ``train`` and ``evaluate`` are forward passes, each with its losses last: ``losses`` are all,
     ``measured`` those of them that evaluation knows, since it has no side heads; ``predict`` is the
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
-    ``update`` applies them. ``classes`` is how many
-    classes a target may tell apart, ``scored`` the prediction that metrics compare with the labels.
+    ``update`` applies them. ``unread`` are the inputs that no output depends on, so that prediction
+    does without them. ``classes`` is how many classes a target may tell apart, ``scored`` the
+    prediction that metrics compare with the labels.
     """
 
     name: str
     inputs: tuple[Buffer, ...]
+    unread: tuple[Buffer, ...]
     outputs: tuple[Output, ...]
     target: Buffer | None
     classes: Mapping[Buffer, int]

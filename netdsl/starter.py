@@ -42,6 +42,8 @@ def write(name: Path | None, like: str, say: Callable[[str], None]) -> None:
     say(f"wrote {path}; go on with:")
     for command in ("summary", "draw", *(["train"] if of.recipes else [])):
         say(f"  netdsl {command} {path}")
+    if of.recipes:
+        say("the first training compiles kernels, which takes some 20 seconds")
 
 
 def _ending(path: Path) -> Path:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TextIO
 
 import click
 
+WIDTH = 100
+"""Of text that is not for a terminal."""
+NARROWEST = 60
 MACHINE = click.option("--json", "machine", is_flag=True, help="As JSON, for machines.")
 
 
@@ -36,7 +42,7 @@ def list_(name: str | None, machine: bool) -> None:
     """Show the library's networks and their papers, or one of its files."""
     from netdsl.catalog import show
 
-    show(name, machine, click.echo)
+    show(name, machine, columns(), click.echo)
 
 
 @click.command("new")
@@ -90,6 +96,14 @@ def fmt_(files: Sequence[Path], check: bool, diff: bool) -> int:
 
 
 COMMANDS = (diff_, list_, new_, check_, fmt_)
+
+
+def columns() -> int:
+    """How wide text may be: as the terminal, or 100 where the output is none."""
+    out: TextIO | None = sys.stdout  # None where it was closed before the program began
+    if out is None or not out.isatty():
+        return WIDTH
+    return max(NARROWEST, shutil.get_terminal_size().columns)
 
 
 def complain(text: str) -> None:

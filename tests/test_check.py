@@ -156,6 +156,37 @@ def test_no_file_takes_for_ever(
     assert "error[E124]" in told and told.count("error[") == 1
 
 
+COUNTED = [
+    (["open.net"], "checked 1 file (its networks could not be read): 1 error, no warnings"),
+    (["open.net", "lost.net"], "checked 2 files (their networks could not be read): 2 errors, "),
+    (["a.net", "lost.net"], "checked 2 files (of 1 the networks could not be read), 1 network: 1 "),
+    (["a.net", "gone.net"], "checked 1 file, 1 network: 1 error, no warnings"),
+    (["gone.net"], "checked no files: 1 error, no warnings"),
+]
+
+
+@pytest.mark.parametrize(("files", "told"), COUNTED)
+def test_what_is_counted(
+    files: list[str], told: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("a.net").write_text("net A {\n  input x(4)\n  dense(2)\n}\n")
+    Path("open.net").write_text("net A {\n")
+    Path("lost.net").write_text('import f from "gone"\nnet A {\n  input x(4)\n  f\n}\n')
+    assert run("check", *files) == 2
+    assert capsys.readouterr().out.splitlines()[-1].startswith(told)
+
+
+@pytest.mark.parametrize("command", ["check", "fmt"])
+def test_a_link_to_itself(command: str, tmp_path: Path, capsys: Capture) -> None:
+    (tmp_path / "loop.net").symlink_to("loop.net")
+    (tmp_path / "a.net").write_text("net A {\n  input x(4)\n  dense(2)\n}\n")
+    assert run(command, tmp_path) == 2
+    told = capsys.readouterr()
+    assert (told.out + told.err).count("error[") == 1
+    assert "loop.net cannot be read: too many levels of symbolic links" in told.out + told.err
+
+
 def test_a_folder_without_files(tmp_path: Path, capsys: Capture) -> None:
     assert run("check", tmp_path) == 2
     assert f"error[E414]: there is no .net file in {tmp_path}" in capsys.readouterr().err

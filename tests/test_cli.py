@@ -129,6 +129,33 @@ def test_compile(tmp_path: Path, capsys: Capture) -> None:
     assert capsys.readouterr().err.count("error[E501]") == 1
 
 
+def test_a_module_replaces_only_a_module(
+    tmp_path: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(NET, "mine.net")
+    Path("tiny.py").write_text("precious = 1\n")
+    for args in ([], ["-o", "tiny.py"]):
+        assert run("compile", "mine.net", *args) == 2
+        told = capsys.readouterr().err
+        assert "error[E413]: tiny.py is there, and netdsl did not compile it" in told
+        assert "help: name another file: -o tiny_net.py; or remove this one" in told
+    assert Path("tiny.py").read_text() == "precious = 1\n"
+    for name, help in (("mine.net", "mine.py"), ("new", "new.py"), ("a/", "a.py"), (".", "net.py")):
+        assert run("compile", "mine.net", "-o", name) == 2
+        assert f"help: write: -o {help}\n" in capsys.readouterr().err
+    assert Path("mine.net").read_text() == NET.read_text()
+    assert run("compile", "mine.net", "-o", "tiny_net.py") == 0
+    assert run("compile", "mine.net", "-o", "tiny_net.py", "--set", "classes=3") == 0
+
+
+def test_an_output_that_was_closed(tmp_path: Path) -> None:
+    for args in ("--help", f"summary '{NET}'", f"explain '{NET}' conv1", "list lenet5"):
+        command = ["bash", "-c", f"{sys.executable} -c {MAIN!r} {args} >&-"]
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def test_a_reader_that_has_seen_enough() -> None:
     for args in ("--help", f"summary '{SPECS / 'resnet.net'}' ResNet152"):
         shown = f"{sys.executable} -c {MAIN!r} {args} | head -1"
@@ -260,9 +287,40 @@ def test_predict_a_picture(trained: Trained, tmp_path: Path, capsys: Capture) ->
     shown = capsys.readouterr().out
     assert run("predict", trained.path, tmp_path / "digit.npy") == 0
     assert shown == capsys.readouterr().out
-    image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "large.png")
+    image.fromarray(np.zeros((9, 7), np.uint8)).save(tmp_path / "large.png")
     assert run("predict", trained.path, tmp_path / "large.png") == 2
-    assert capsys.readouterr().err.count("error[E411]") == 1
+    told = capsys.readouterr().err
+    assert "large.png is a picture of 1x9x7, the network takes 1x8x8\n" in told
+    assert "help: resize it to a width and height of 8 x 8\n" in told
+
+
+MISFITS = [
+    ((5, 8, 8, 1), "5 x 8 x 8 x 1, the", "channels come first: x.transpose(0, 3, 1, 2)"),
+    ((8, 8, 1), "8 x 8 x 1, the", "channels come first: x.transpose(2, 0, 1)"),
+    ((5, 1, 9, 8), "5 x 1 x 9 x 8, the", "resize the samples or crop them; channels come first"),
+    ((0, 1, 8, 8), "0 x 1 x 8 x 8, the", "it holds no sample"),
+    ((), "one number, the", "resize the samples"),
+]
+
+
+@pytest.mark.parametrize(("shape", "found", "help"), MISFITS)
+def test_samples_of_another_shape(
+    shape: tuple[int, ...], found: str, help: str, trained: Trained, tmp_path: Path, capsys: Capture
+) -> None:
+    np.save(tmp_path / "x.npy", np.zeros(shape, np.float32))
+    assert run("predict", trained.path, tmp_path / "x.npy") == 2
+    told = capsys.readouterr().err
+    assert f"x.npy is {found} network takes samples x 1 x 8 x 8\n  help: {help}" in told
+
+
+def test_what_is_no_run_and_no_sample(trained: Trained, tmp_path: Path, capsys: Capture) -> None:
+    for args in (["evaluate", NET], ["predict", NET, "x.npy"]):
+        assert run(*args) == 2
+        told = capsys.readouterr().err
+        assert f"error[E406]: {NET} is a network, not a directory of a run\n" in told
+        assert f"help: train it first: netdsl train {NET}\n" in told
+    assert run("predict", trained.path, tmp_path) == 2
+    assert f"error[E410]: {tmp_path} is a directory" in capsys.readouterr().err
 
 
 def test_a_run_that_is_none(tmp_path: Path, trained: Trained, capsys: Capture) -> None:

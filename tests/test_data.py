@@ -28,6 +28,7 @@ from netdsl.errors import DataError, Problem
 from netdsl.op import call_text
 from netdsl.random import permutation
 from netdsl.runtime.batches import Batches, batch, normalization, order
+from netdsl.runtime.samples import Samples
 
 LABELS = bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 9])
 
@@ -321,10 +322,9 @@ def test_the_order_is_the_same_on_every_machine() -> None:
 @pytest.mark.parametrize("stored", [np.uint8, np.float32, np.float64])
 def test_batches_cover_the_split(stored: type) -> None:
     x = np.arange(7 * 2 * 3 * 3).reshape(7, 2, 3, 3).astype(stored)[:, :, :, ::-1]
-    split = Split(x, np.arange(7))
-    batches = Batches(split, 3)
+    batches = Batches(Samples({"x": x}, np.arange(7)), 3)
     for parts in (list(batches.in_order()), list(batches.shuffled(seed=0, epoch=1))):
-        assert [len(part) for part, _ in parts] == [3, 3, 1]
+        assert [len(part) for part in parts] == [3, 3, 1]
         assert len(batches) == 3
         assert all(p.dtype == np.float32 and p.flags.c_contiguous for p, _ in parts)
         got = np.concatenate([part for part, _ in parts])
@@ -337,13 +337,14 @@ def test_batches_cover_the_split(stored: type) -> None:
 def test_normalization_is_that_of_numpy() -> None:
     x = np.random.default_rng(0).integers(0, 256, (2500, 3, 4, 2), np.uint8)
     x[:, 2] = 7
-    split = Split(x, np.zeros(2500, np.int64))
-    normal = normalization(split)
+    samples = Samples({"x": x})
+    normal = normalization(x)
     real = x / 255
     np.testing.assert_allclose(normal.mean, real.mean((0, 2, 3)), rtol=1e-6)
     np.testing.assert_allclose(normal.std[:2], real.std((0, 2, 3))[:2], rtol=1e-6)
     assert normal.std[2] == 1
-    got = np.concatenate([part for part, _ in Batches(split, 999, normal).in_order()])
+    got = np.concatenate([part for (part,) in Batches(samples, 999, {"x": normal}).in_order()])
     np.testing.assert_allclose(got.mean((0, 2, 3)), 0, atol=1e-5)
     np.testing.assert_allclose(got.std((0, 2, 3)), [1, 1, 0], atol=1e-5)
-    assert batch(split, np.arange(3))[0].max() > 0.9, "the split itself stays as it was"
+    (first,) = batch(samples, np.arange(3))
+    assert first.max() > 0.9, "the samples themselves stay as they were"

@@ -99,6 +99,19 @@ def test_names() -> None:
     assert raised.value.code == "E171" and "and 10 more" in (raised.value.help or "")
 
 
+def test_the_names_of_rows_of_equal_blocks() -> None:
+    loaded = net("resnet", "ResNet50")
+    lines = loaded.explain("stage3.bottleneck2..6").splitlines()
+    assert lines[0].startswith("stage3.bottleneck2 = bottleneck(c=256")
+    assert re.fullmatch(r"  equal +5 blocks, stage3.bottleneck2..6; this is the first", lines[1])
+    assert lines[2:] == loaded.explain("stage3.bottleneck2").splitlines()[1:]
+    assert loaded.explain("bottleneck2..6") == loaded.explain("stage3.bottleneck2..6")
+    for name, code in (("bottleneck2..3", "E171"), ("stage3.bottleneck1..6", "E170")):
+        with pytest.raises(MeaningError) as raised:
+            loaded.explain(name)
+        assert raised.value.code == code
+
+
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         cli.main(["explain", str(SPECS / "resnet.net"), "conv1", "--net", "ResNet101"])

@@ -37,7 +37,9 @@ few, many = (
     )
     for examples in (150, 10_000)
 )
-SECONDS = 2
+# Two seconds are the aim, and what grows to the limit of layers takes nearly that; the rest is for
+# machines that have other work.
+SECONDS = 4
 
 
 def check(text: str) -> None:

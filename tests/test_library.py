@@ -45,15 +45,47 @@ def test_a_file_of_the_name_wins(name: str) -> None:
     assert netdsl.load("lenet5").name == "LeNet5"
 
 
+def test_the_librarys_own_is_named_lib(capsys: Capture) -> None:
+    Path("vgg.net").write_text("net Mine {\n  input x(4)\n  dense(2)\n}\n")
+    assert netdsl.load("lib:vgg", "VGG16").graph["logits"].place.startswith("netdsl/specs/vgg")
+    assert run("diff", "vgg", "lib:vgg") == 1
+    assert capsys.readouterr().out.startswith("Mine (vgg.net) -> VGG16 (netdsl/specs/vgg.net)")
+    assert run("diff", "lib:vgg:VGG16", "lib:vgg:VGG16") == 0
+    assert run("check", "lib:vgg", "vgg.net") == 0
+    assert run("summary", "lib:vg") == 2
+    told = capsys.readouterr().err
+    assert told == "error[E001]: the library has no vg\n  help: did you mean lib:vgg?\n"
+
+
+def test_a_missing_file_is_not_guessed_too_far(capsys: Capture) -> None:
+    for name in ("twoio", "l", "mine"):
+        Path(f"{name}.net").touch()
+    Path("link.net").symlink_to("nothing.net")
+    for given in ("nodir", "-", "link.net"):
+        assert run("summary", given) == 2
+        assert "did you mean" not in capsys.readouterr().err
+    assert run("summary", "mne.net") == 2
+    assert "help: did you mean mine.net?\n" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("given", "help"),
     [
         (
             "resnt",
-            "the directory holds no .net file; the library has resnet: write it without .net",
+            "the directory holds no .net file; the library has resnet: write lib:resnet\n",
         ),
-        ("resnet.net", "the directory holds no .net file; the library has resnet: "),
+        (
+            "resnet.net",
+            "the directory holds no .net file; the library has resnet: write lib:resnet",
+        ),
+        (
+            "resnet18",
+            "the directory holds no .net file; the library's resnet has the net ResNet18: "
+            "lib:resnet ResNet18\n",
+        ),
         ("quite_another.net", "the directory holds no .net file\n"),
+        ("gtu.net", "the directory holds no .net file\n"),
     ],
 )
 def test_a_missing_file(given: str, help: str, capsys: Capture) -> None:
@@ -81,6 +113,8 @@ def test_one_file_of_the_list(capsys: Capture) -> None:
     told = capsys.readouterr().out
     assert "ResNet101 = ResNet50(layers=[3, 4, 23, 3])" in told
     assert "  bottleneck(c, stride=1)\n" in told
+    assert run("list", "googlenet") == 0
+    assert " 1.58 G " in capsys.readouterr().out, "side heads are training's"
     assert run("list", "resnt") == 2
     assert "error[E419]" in capsys.readouterr().err
 
@@ -117,6 +151,7 @@ def test_a_new_file(name: str, net: str, capsys: Capture) -> None:
     assert capsys.readouterr().out == (
         f"wrote {file}; go on with:\n"
         f"  netdsl summary {file}\n  netdsl draw {file}\n  netdsl train {file}\n"
+        "the first training compiles kernels, which takes some 20 seconds\n"
     )
     assert netdsl.load(file).name == net
     assert run("check", "--strict", file) == 0

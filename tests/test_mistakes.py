@@ -54,6 +54,46 @@ def test_mistake(
     golden(f"../mistakes/{file.stem}.txt", told)
 
 
+# ---- calls of other systems ----------------------------------------------------------------------
+
+TRANSLATIONS = {
+    "Conv2d(3, 64, 3, 2, 1)": "conv(64, 3, 2, 1)",
+    "Conv2d(in_channels=3, out_channels=64, kernel_size=(3, 5), bias=False)": (
+        "conv(channels=64, window=3x5, bias=false)"
+    ),
+    'Conv2D(64, 3, padding="same", activation="relu", name="c1")': (
+        "conv(64, 3, pad=same) -> relu as c1"
+    ),
+    'Conv2D(64, 3, strides=2, padding="same")': "conv(64, 3, stride=2, pad=same_upper)",
+    'Conv2D(64, 4, padding="same")': "conv(64, 4, pad=same_upper)",
+    'MaxPooling2D(2, 2, "same")': "maxpool(2, 2, same_upper)",
+    "MaxPooling2D()": "maxpool(2)",
+    "BatchNormalization(momentum=0.99)": "bn(momentum=0.01)",
+    "Flatten(start_dim=1) -> Linear(3072, 120)": "dense(120)",
+    "Softmax(dim=1)": "softmax",
+    "Conv2D(64, 3, kernel_regularizer=l2(0.01))": None,
+    'Conv2DTranspose(64, 2, padding="same")': None,
+    'Conv1D(64, 3, padding="causal")': None,
+    "LayerNorm([3, 32, 32])": None,
+}
+"""Calls, and what the help writes for the last of them; None where nothing is surely the same."""
+
+
+@pytest.mark.parametrize("call", TRANSLATIONS)
+def test_calls_of_other_systems_are_written_in_ours(call: str, tmp_path: Path) -> None:
+    file = tmp_path / "a.net"
+    head = "net A {\n  input image(3x32x32)\n"
+    file.write_text(f"{head}  {call}\n}}\n")
+    with pytest.raises(NetError) as caught:
+        netdsl.load(file)
+    helps = [error.help or "" for error in caught.value.each()]
+    ours = [text.removeprefix("write ") for text in helps if text.startswith("write ")]
+    assert (ours[-1] if ours else None) == TRANSLATIONS[call]
+    if ours:
+        file.write_text(f"{head}  {' -> '.join(ours)}\n}}\n")
+        assert netdsl.load(file).graph.outputs
+
+
 # ---- codes -------------------------------------------------------------------------------------
 
 FAMILIES = {"E110", "E112", "E114", "E124", "E190", "E403", "E406", "E501"}

@@ -15,6 +15,8 @@ from networks import HEAD, SGD, batches, text
 
 from netdsl.compiler import load_source
 from netdsl.errors import RunError
+from netdsl.runtime.batches import order
+from netdsl.runtime.memory import modest_batch
 from netdsl.runtime.model import Model
 from netdsl.source import Source
 
@@ -147,7 +149,8 @@ REFUSED = [
     (IMAGE, LABELS - 1, "target must be whole numbers from 0 to 2"),
     (IMAGE, LABELS.astype(np.uint64) + np.uint64(2**63), "target must be whole numbers"),
     (IMAGE, LABELS.astype(float), "target must be whole numbers, not float64"),
-    (IMAGE, np.eye(4, 3, dtype=int), "target has the shape"),
+    (IMAGE, np.eye(3)[LABELS], r"target has the shape \(4, 3\).*wanted: y.argmax\(1\)"),
+    (IMAGE, np.eye(4, dtype=int), r"target has the shape \(4, 4\), not \(samples, 1\)$"),
 ]
 
 
@@ -226,8 +229,170 @@ def test_two_inputs() -> None:
     assert losses[-1] < losses[0] / 2
     with pytest.raises(ValueError, match="1 arrays; this network wants 2: a, b"):
         one.engine.forward(a)
-    with pytest.raises(ValueError, match="take one input, this network has a, b"):
-        one.predict(a)
+
+
+SIAMESE = """
+net Siamese {
+  input left(1x6x6)
+  input right(1x6x6)
+  shared tower = conv(3, 3) -> relu -> flatten -> dense(4) -> relu
+  @left -> tower as a
+  @right -> tower as b
+  concat [@a, @b] -> dense(3) as logits
+  output logits
+}
+"""
+# What prediction does not read comes first: the order of the file must show.
+GIVEN_LABELS = """
+net GivenLabels {
+  input labels(1, dtype=int)
+  input image(1x6x6)
+  flatten -> dense(3) as logits
+}
+"""
+LABELS_LOSS = RECIPE.replace("cross_entropy", "cross_entropy(@logits, @labels)")
+DENOISING = """
+net Denoising {
+  input clean(2x6x6)
+  input noise(4, dtype=int)
+  input noisy(2x6x6)
+  @noise -> embedding(9, 2) -> flatten -> dense(2) as gate
+  @noisy -> conv(2, 3)
+  mul [id, @gate] as made
+}
+"""
+
+
+def short(recipe: str, more: str = "") -> str:
+    return recipe.replace("train {", f"train {{ batch = 8\n epochs = 2\n {more}\n")
+
+
+def pairs(count: int = 20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pictures of two kinds and labels."""
+    generator = np.random.default_rng(0)
+    left = generator.integers(0, 256, (count, 1, 6, 6), np.uint8)
+    return left, generator.normal(size=(count, 1, 6, 6)), generator.integers(0, 3, count)
+
+
+def test_several_inputs_by_name_and_in_order() -> None:
+    """Each way is the training that one writes by hand: the same samples stay together."""
+    left, right, y = pairs()
+    written = HEAD + SIAMESE + short(RECIPE, "metrics = [accuracy]")
+    by_hand = model(written).engine
+    for epoch in range(2):
+        places = order(20, by_hand.seed, epoch)
+        for at in (places[:8], places[8:16], places[16:]):
+            by_hand.train_step(left[at] / np.float32(255), right[at], y[at])
+    expected = by_hand.forward(left / np.float32(255), right)
+    for x in ({"right": right, "left": left}, [left, right], (left, right.tolist())):
+        one = model(written)
+        history = one.fit(x, y, validation=(x, y))
+        assert equal(one.engine, by_hand)
+        figures = one.evaluate(x, y)
+        assert {f"val_{name}": figures[name] for name in figures}.items() <= history[1].items()
+        assert figures["accuracy"] == np.mean(expected.argmax(1) == y)
+        np.testing.assert_array_equal(one.predict(x), expected)
+
+
+def test_an_input_that_only_the_loss_reads() -> None:
+    _, image, labels = pairs()
+    one, listed = (model(HEAD + GIVEN_LABELS + short(LABELS_LOSS)) for _ in range(2))
+    assert [name for name, *_ in one.engine.INPUTS] == ["labels", "image"]
+    assert one.engine.UNREAD == ("labels",)
+    whole = {"image": image, "labels": labels}
+    history = one.fit(whole, validation=(whole,))
+    assert listed.fit([labels, image], validation=([labels[:, None], image], None)) == history
+    assert equal(one.engine, listed.engine)
+    assert one.evaluate(whole) == one.evaluate([labels, image]) == {"loss": history[1]["val_loss"]}
+    made = one.engine.forward(image)
+    for x in (image, [image], {"image": image}, whole):
+        np.testing.assert_array_equal(one.predict(x), made)
+    likely = np.exp(made) / np.exp(made).sum(1, keepdims=True)
+    loss = -np.log(likely[np.arange(20), labels]).mean()
+    assert one.engine.loss(labels, image) == pytest.approx(loss, rel=1e-5)
+    assert one.engine.loss(labels, image) == pytest.approx(history[1]["val_loss"], rel=1e-6)
+
+
+def test_an_input_that_only_a_side_head_reads() -> None:
+    side = "side @labels -> embedding(3, 3) -> flatten -> dense(3) as aux"
+    body = GIVEN_LABELS.replace("flatten", f"{side}\n  @image -> flatten", 1)
+    loss = LABELS_LOSS.replace("cross", "0.1 * cross_entropy(@aux, @labels) + cross", 1)
+    one = model(HEAD + body + short(loss))
+    _, image, labels = pairs()
+    one.fit({"image": image, "labels": labels})
+    assert one.predict(image).shape == (20, 3)
+
+
+def test_inputs_are_normalised_each_by_itself(tmp_path: Path) -> None:
+    """What only a loss reads, and what counts, stays as it is."""
+    generator = np.random.default_rng(0)
+    x = {
+        "noisy": generator.integers(0, 256, (20, 2, 6, 6), np.uint8),
+        "clean": generator.normal(3, 2, (20, 2, 6, 6)),
+        "noise": generator.integers(0, 9, (20, 4)),
+    }
+    loss = RECIPE.replace("cross_entropy", "mse(@made, target=@clean)")
+    written = HEAD + DENOISING + short(loss, "normalize = per_channel")
+    one, other = model(written), model(written, seed=4)
+    one.fit(x)
+    noisy = (x["noisy"] / 255).astype(np.float32)
+    mean, std = noisy.mean((0, 2, 3), keepdims=True), noisy.std((0, 2, 3), keepdims=True)
+    made = one.predict([x["noise"], x["noisy"]])
+    expected = one.engine.forward(x["noise"], (noisy - mean) / std)
+    np.testing.assert_allclose(made, expected, rtol=1e-3, atol=1e-4)
+    assert one.evaluate(x)["loss"] == pytest.approx(np.mean((made - x["clean"]) ** 2), rel=1e-5)
+    one.save(tmp_path / "a")
+    other.load(tmp_path / "a")
+    np.testing.assert_array_equal(other.predict(x), made)
+    words = GIVEN_LABELS.replace("image(1x6x6)", "image(6, dtype=int)")
+    words = words.replace("flatten", "embedding(9, 2) -> flatten")
+    with pytest.raises(ValueError, match="per_channel wants real numbers"):
+        both = {"image": x["noise"][:, [0, 1, 2, 3, 0, 1]], "labels": np.zeros(20, int)}
+        model(HEAD + words + short(LABELS_LOSS, "normalize = per_channel")).fit(both)
+
+
+LEFT, RIGHT, Y = pairs(4)
+MISFITS = [
+    ({"left": LEFT}, Y, "no array for right: this takes left, right"),
+    ({"left": LEFT, "Right": RIGHT}, Y, "no input is called Right: this takes left, right"),
+    ([LEFT], Y, "the list has the length 1; an array is wanted for each of left, right"),
+    ([LEFT, RIGHT, Y], None, "the list has the length 3; an array is wanted for each of left, r"),
+    (LEFT, Y, "one array for 2 inputs, left, right: give a dictionary by their names, or a list"),
+    ([LEFT, RIGHT[:3]], Y, "different numbers of samples: left 4, right 3, target 4"),
+    ([LEFT, RIGHT], Y[:3], "different numbers of samples: left 4, right 4, target 3"),
+    ([LEFT, RIGHT[:, :, 1:]], Y, r"right has the shape \(4, 1, 5, 6\), not \(samples, 1, 6, 6\)"),
+    ([LEFT, RIGHT], None, r"y is missing: .* class numbers from 0 to 2 of shape \(samples, 1\)"),
+]
+
+
+@pytest.mark.parametrize(("x", "y", "why"), MISFITS, ids=[why[:30] for *_, why in MISFITS])
+def test_inputs_that_do_not_suit(x: Any, y: Any, why: str) -> None:
+    one = model(HEAD + SIAMESE + short(RECIPE))
+    before = one.engine.snapshot()
+    for call in (one.fit, one.evaluate):
+        with pytest.raises(ValueError, match=why):
+            call(x, y)
+    with pytest.raises(ValueError, match=f"validation: {why}"):
+        one.fit([LEFT, RIGHT], Y, validation=(x, y))
+    assert all(np.array_equal(before[key], a) for key, a in one.engine.snapshot().items())
+    if "target" not in why and "missing" not in why:
+        with pytest.raises(ValueError, match=why):
+            one.predict(x)
+
+
+def test_what_is_asked_for_where_a_loss_reads_an_input() -> None:
+    one = model(HEAD + GIVEN_LABELS + short(LABELS_LOSS))
+    for call in (one.fit, one.evaluate):
+        with pytest.raises(ValueError, match="no array for labels: this takes labels, image"):
+            call({"image": RIGHT})
+    with pytest.raises(ValueError, match=r"the list has the length 2; an array .* each of image$"):
+        one.predict([Y, RIGHT])
+    with pytest.raises(ValueError, match="2 arrays; this network wants 1: image"):
+        one.engine.forward(Y, RIGHT)
+    with pytest.raises(ValueError, match=r"labels has the shape \(4, 3\).* class numbers are"):
+        one.fit({"image": RIGHT, "labels": np.eye(3)[Y]})
+    with pytest.raises(ValueError, match="validation is a pair"):
+        one.fit([Y, RIGHT], validation=(RIGHT, Y, Y))
 
 
 def test_without_targets() -> None:
@@ -279,18 +444,22 @@ from alone import Model
 
 model, other = Model(seed=0, batch=32), Model(seed=1, batch=64)
 generator = np.random.default_rng(0)
-x = generator.normal(size=(24, *model.INPUTS[0][1]))
-y = generator.integers(0, 3, 24)
-assert model.forward(x[:1]).shape == (1, *model.OUTPUTS[0][2])
-before = model.loss(x, y)
+xs = {
+    name: generator.integers(0, 3, 24) if kind == "int" else generator.normal(size=(24, *sizes))
+    for name, sizes, kind, _ in model.INPUTS
+}
+arrays = [*xs.values(), generator.integers(0, 3, 24)][: len(xs) + bool(model.TARGET)]
+read = [x[:1] for name, x in xs.items() if name not in model.UNREAD]
+assert model.forward(*read).shape == (1, *model.OUTPUTS[0][2])
+before = model.loss(*arrays)
 for _ in range(30):
-    model.train_step(x, y, lr=0.05)
-assert model.loss(x, y) < before / 2, (before, model.loss(x, y))
+    model.train_step(*arrays, lr=0.05)
+assert model.loss(*arrays) < before / 2, (before, model.loss(*arrays))
 model.save("weights.npz")
 other.load("weights.npz")
 for one in (model, other):
     for _ in range(3):
-        one.train_step(x[:7], y[:7])
+        one.train_step(*(array[:7] for array in arrays))
 a, b = model.snapshot(), other.snapshot()
 assert a.keys() == b.keys() and all((a[key] == b[key]).all() for key in a)
 assert not [name for name in sys.modules if name.startswith("netdsl")]
@@ -303,6 +472,8 @@ LENET = (Path(__file__).parents[1] / "examples" / "lenet5.net").read_text()
     "written",
     [
         pytest.param(HEAD + TINY + RECIPE, id="tiny"),
+        pytest.param(HEAD + SIAMESE + RECIPE, id="two inputs"),
+        pytest.param(HEAD + GIVEN_LABELS + LABELS_LOSS, id="labels as an input"),
         pytest.param(LENET, id="lenet5", marks=pytest.mark.slow),
     ],
 )
@@ -315,11 +486,28 @@ def test_a_module_alone(written: str, tmp_path: Path) -> None:
     assert set(os.listdir(tmp_path)) == {"alone.py", "__pycache__", "weights.npz"}
 
 
-def test_what_does_not_fit_is_not_begun() -> None:
+def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None:
     text = "net Big {\n  input image(3x1024x1024)\n  conv(64, 3, pad=same) * 9\n}\n"
     net = load_source(Source("big.net", text))
     with pytest.raises(RunError, match=r"E511.*a batch of 100000 needs [\d,.]+ GiB"):
         net.compile("cpu", batch=100_000)
+    monkeypatch.setattr("netdsl.runtime.memory.available", lambda: net.schedule().memory(5))
+    with pytest.raises(RunError, match="E511") as caught:
+        net.compile("cpu", batch=100_000)
+    help = "a smaller batch: --set train.batch=4, in Python compile(batch=4)"
+    assert caught.value.help == help
+    monkeypatch.setattr("netdsl.runtime.memory.available", lambda: 1)
+    with pytest.raises(RunError, match="a batch of 1 needs") as caught:
+        net.compile("cpu")
+    assert "batch" not in (caught.value.help or "")
+
+
+@pytest.mark.parametrize(
+    ("free", "batch"), [(None, 64), (10_000, 64), (4 * 40, 32), (4 * 39, 16), (4 * 8, 1), (0, 1)]
+)
+def test_a_batch_that_nobody_chose(free: int | None, batch: int, monkeypatch) -> None:
+    monkeypatch.setattr("netdsl.runtime.memory.available", lambda: free)
+    assert modest_batch(lambda size: 8 + size) == batch
 
 
 def test_memory_is_what_the_engine_takes() -> None:

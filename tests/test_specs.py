@@ -173,7 +173,7 @@ def test_architecture(name: str) -> None:
 def test_googlenet_without_its_heads() -> None:
     graph = netdsl.load(FILES["GoogLeNet"], "GoogLeNet").graph
     assert sum(graph.parameters(node) for node in graph if not node.side) == 6_998_552
-    assert graph.outputs == ("main",)
+    assert graph.outputs == ("logits",)
 
 
 def test_stochastic_depth_decays_linearly() -> None:

@@ -14,7 +14,7 @@ import networks
 import pytest
 
 import netdsl
-from netdsl import cli
+from netdsl import cli, tools
 from netdsl.autodiff import schedule
 from netdsl.compiler import Net, load_source, nets
 from netdsl.op import REGISTRY
@@ -249,12 +249,25 @@ def test_options_that_exclude_each_other(options, capsys: pytest.CaptureFixture[
     assert told.out == "" and "Usage: netdsl summary" in told.err
 
 
-@pytest.mark.parametrize(("columns", "width"), [(60, 100), (160, 160)])
-def test_tables_use_a_wide_terminal(columns: int, width: int, monkeypatch) -> None:
+@pytest.mark.parametrize(("columns", "width"), [(20, 60), (80, 80), (160, 160)])
+def test_text_is_as_wide_as_the_terminal(columns: int, width: int, monkeypatch) -> None:
     monkeypatch.setattr("shutil.get_terminal_size", lambda: os.terminal_size((columns, 40)))
-    assert cli._width() == 100
+    assert tools.columns() == 100
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    assert cli._width() == width
+    assert tools.columns() == width
+    monkeypatch.setattr(sys, "stdout", None)
+    assert tools.columns() == 100
+
+
+@pytest.mark.parametrize(
+    ("width", "hidden"), [(80, "rec. field"), (70, "memory, rec. field"), (100, None)]
+)
+def test_a_narrow_table_leaves_columns_out(width: int, hidden: str | None) -> None:
+    text = net("resnet", "ResNet50").summary(width=width)
+    table = text.partition("x5: ")[0].splitlines()
+    assert max(len(line) for line in table if "  " in line) <= width
+    told = [line for line in table if line.startswith("There is no room here for: ")]
+    assert told == ([f"There is no room here for: {hidden}."] if hidden else [])
 
 
 def test_looking_needs_no_numba() -> None:

@@ -10,6 +10,7 @@ import pytest
 from netdsl import cli
 from netdsl.compiler import Net, load_source
 from netdsl.errors import NetError
+from netdsl.runtime.samples import Samples
 from netdsl.runtime.trainer import Tally
 from netdsl.source import Source
 
@@ -54,7 +55,7 @@ def test_metrics_read_what_the_loss_reads() -> None:
     engine.loss(x, y)
     assert found.recipe is not None
     tally = Tally(found.recipe)
-    tally.add(0.0, engine, y)
+    tally.add(0.0, engine, Samples({"x": x}, y))
     right = float(np.mean(engine.forward(x)["logits"].argmax(1) == y))
     assert tally.figures()["accuracy"] == pytest.approx(right)
 

@@ -135,13 +135,13 @@ def argument_value(
     try:
         return convert(parameter.kind, value, span, scope, registry)
     except Problem as problem:
+        meant = value_help(called, parameter.name, parameter.kind is bool, argument)
         word = isinstance(value, Word) and value.name not in registry["layer"]
-        if word and not takes_words(parameter.kind):
+        python = word and value.name in ("True", "False", "None")
+        if word and (python or not meant) and not takes_words(parameter.kind):
             raise scope.unknown(value.name, span) from problem
         message = f"{parameter.name} of {called} {problem.message}"
-        boolean = parameter.kind is bool
-        help = value_help(called, parameter.name, boolean, argument) or problem.help
-        help = help or _help(value, span, registry)
+        help = meant or problem.help or _help(value, span, registry)
         raise scope.error("E114", message, span, help) from problem
 
 
@@ -174,7 +174,8 @@ def convert(kind: Any, value: Any, span: Span, scope: Scope, registry: Registry)
             return convert(inner[0], value, span, scope, registry)
     if get_origin(kind) is tuple:
         if not isinstance(value, (list, tuple)):
-            raise Problem(f"wants a list, not {brief(value)}", help=f"write [{brief(value)}]")
+            help = "leave it out" if value is None else f"write [{brief(value)}]"
+            raise Problem(f"wants a list, not {brief(value)}", help=help)
         return tuple(convert(get_args(kind)[0], item, span, scope, registry) for item in value)
     if value is LOST:
         raise Lost

@@ -109,6 +109,7 @@ _SHOWN = "train shows its progress and saves the run: leave it out"
 _LOGITS = "losses take logits: leave it out"
 _MEAN = "a loss is the mean over the batch: leave it out"
 _CORES = "all cores work: leave it out"
+_LEARNS = "every weight learns: leave it out"
 _WHOLE = "an epoch goes through all samples: leave it out"
 
 ARGUMENTS = {
@@ -139,6 +140,10 @@ ARGUMENTS = {
     "batch": "it is a key of train: batch = 64", "batch_size": "it is a key of train: batch = 64",
     "t_max": "it goes over all epochs: leave it out",
     "step_size": "name the epochs where it falls: at=[30, 60]",
+    "weight": "multiply the loss: 0.3 * cross_entropy(@logits)",
+    "min_lr": "floor is the part of the rate that is left in the end: floor=0.01",
+    "training": "layers know training from evaluation: leave it out",
+    "trainable": _LEARNS, "frozen": _LEARNS, "requires_grad": _LEARNS,
     "betas": "write beta1=0.9, beta2=0.999",
 }  # fmt: skip
 """Arguments of layers, losses, optimizers …: what to do instead."""
@@ -179,9 +184,10 @@ KEYS = {
 """Keys of a training, and where they belong."""
 
 OPS = {
-    "he": "kaiming", "henormal": "kaiming(normal)", "heuniform": "kaiming", "kaimingnormal": "kaiming(normal)",
-    "kaiminguniform": "kaiming", "msra": "kaiming(normal)", "glorot": "xavier", "glorotuniform": "xavier",
-    "glorotnormal": "xavier(normal)", "xavieruniform": "xavier", "xaviernormal": "xavier(normal)",
+    "he": "kaiming", "henormal": "kaiming(normal)", "heuniform": "kaiming",
+    "kaimingnormal": "kaiming(normal)", "kaiminguniform": "kaiming", "msra": "kaiming(normal)",
+    "glorot": "xavier", "glorotuniform": "xavier", "glorotnormal": "xavier(normal)",
+    "xavieruniform": "xavier", "xaviernormal": "xavier(normal)",
     "randomnormal": "normal", "gaussian": "normal", "truncatednormal": "normal",
     "randomuniform": "uniform", "zero": "zeros", "one": "ones",
     "crossentropyloss": "cross_entropy", "nll": "cross_entropy", "nllloss": "cross_entropy",
@@ -211,7 +217,8 @@ INITIALIZERS = {
 
 ABSENT = {
     "adamw": "there is adam, which adds weight decay to the gradient (L2), as AdamW does not",
-    "mae": "", "l1": "", "l1loss": "", "msle": "",
+    "adamax": "", "nadam": "", "radam": "", "adagrad": "", "mae": "", "l1": "", "l1loss": "",
+    "msle": "",
 }  # fmt: skip
 """Ops that are not there, and resemble one that is something else."""
 

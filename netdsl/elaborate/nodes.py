@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from netdsl.elaborate.names import Names
 from netdsl.elaborate.scope import LOST, Argument, Scope, TensorValue
-from netdsl.elaborate.strangers import told, told_help
+from netdsl.elaborate.strangers import habit, told_help
 from netdsl.errors import LimitError, Problem, ShapeError, Warning_
 from netdsl.ir import Node
 from netdsl.op import Layer, Weight
@@ -67,11 +67,12 @@ class Nodes:
         except Problem as problem:
             span = at.argument(problem.argument)
             help = problem.help
-            if meant := xs and told_help(layer.name, at.bound, xs[0].channels):
+            if meant := xs and told_help(layer.name, at.bound, xs[0]):
                 help = f"what enters is known: write {meant}"
             raise ShapeError("E201", problem.message, span, help, frames) from problem
-        habit = told(layer.name, at.bound, xs[0].channels) if xs else None
-        notes = (habit, *notes) if habit else notes
+        fed = any(not self.made[value.node].inputs for value in inputs)
+        seldom = habit(layer.name, at.bound, xs[0], fed) if xs else None
+        notes = (seldom, *notes) if seldom else notes
         self._check_size("output", made.size, layer, at)
         for name, weight in weights.items():
             self._check_size(name, weight.tensor.size, layer, at)

@@ -181,6 +181,8 @@ class _Losses:
             help = object_help(value, self.registry["loss"])
             return f"a loss is written as a call, not as {brief(value)}", help
         message = "losses are added, and multiplied with numbers"
+        if isinstance(expr, ast.ListExpr) and expr.items:
+            return message, f"write {' + '.join(item.span.text for item in expr.items)}"
         if isinstance(expr, ast.Binary) and expr.op == "/":
             return message, f"write 0.5 * {expr.left.span.text}"
         return message, "write cross_entropy(@main) + 0.3 * cross_entropy(@aux)"

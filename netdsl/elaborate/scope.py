@@ -111,9 +111,9 @@ class Scope:
 
     ``defaults`` are those of the ``default`` statements, None for a mistaken one. ``labels`` are
     the tensors named with ``as``: all of a block call or a net shares them, however deep the
-    braces. ``entering`` is the tensor that ``in`` means. ``blocks`` are those of the file, by their names there, each with the
-    scope of the file that declares it. ``work`` is shared by all scopes. The scope of a file knows
-    the ``file``.
+    braces. ``entering`` is the tensor that ``in`` means. ``blocks`` are those of the file, by their
+    names there, each with the scope of the file that declares it. ``work`` is shared by all scopes.
+    The scope of a file knows the ``file``.
     """
 
     parent: Scope | None = None

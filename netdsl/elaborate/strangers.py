@@ -24,6 +24,7 @@ from netdsl.errors import MeaningError, nearest
 from netdsl.op import Layer
 from netdsl.source import Span
 from netdsl.syntax import ast
+from netdsl.tensor import Tensor
 
 LABELS = {"label", "labels", "target", "targets", "y", "y_true", "y_train", "truth"}
 """What people call the labels of the data."""
@@ -100,6 +101,8 @@ def no_layer(
         help = f"write @{text} for the tensor of that name"
     elif found:
         help = f"here it is {brief(value)}"
+        if isinstance(value, str) and value in layers:
+            help = f"a name stands without quotes: let {text} = {value}"
     elif text in nets:
         help = "that is a net, with inputs of its own: a step is a layer or a block"
     return scope.error("E130", f"no layer or block is called '{text}'", name.span, help)
@@ -169,7 +172,8 @@ def argument_help(
         return _activation(called, value)
     table = KEYS if called == "train" else ARGUMENTS
     if name.lower() in table:
-        return table[name.lower()].replace("lstm(", f"{called}(")
+        help = table[name.lower()]
+        return help.replace("lstm(", f"{called}(") if called in ("gru", "rnn") else help
     if not known:
         return f"it has no parameters: write {called}"
     return nearest(name, known) or listed
@@ -213,6 +217,8 @@ def value_help(called: str, parameter: str, boolean: bool, argument: Argument) -
         return f"write {parameter}={brief(right)}"
     if isinstance(value, str) and value.lower() in ACTIVATIONS:
         return f"a layer is a step of its own: write -> {value.lower()} after it"
+    if called == "upconv" and value in ("same", "valid"):
+        return "its pad is a number, how much is cut off: upconv(64, 2, stride=2) doubles the sizes"
     hashed = isinstance(value, (str, bool))
     other = VALUES.get(parameter, {}).get(value) if hashed else None
     return f"write {parameter}={other}" if other else None
@@ -230,23 +236,26 @@ def surplus_help(called: str, names: list[str], extra: Any, given: list[Any]) ->
     return None if names else f"write {called}"
 
 
-def told_help(called: str, bound: Mapping[str, Argument], channels: int) -> str | None:
+def told_help(called: str, bound: Mapping[str, Argument], x: Tensor) -> str | None:
     """The right call where the channels that enter stand first: ``conv(3, 64, 3)``."""
     first, second, third = (bound.get(name) for name in ("channels", "window", "stride"))
     if called not in ("conv", "upconv") or not (first and second and third):
         return None
     named = any(argument.name for argument in (first, second, third))
-    if named or first.value != channels or not isinstance(second.value, int):
+    if named or [first.value] != [*x.dims[:1]] or not isinstance(second.value, int):
         return None
     return f"{called}({second.span.text}, {third.span.text})"
 
 
-def told(called: str, bound: Mapping[str, Argument], channels: int) -> str | None:
-    """A warning where a layer that is legal seems to be told first what enters."""
-    meant = told_help(called, bound, channels)
+def habit(called: str, bound: Mapping[str, Argument], x: Tensor, fed: bool) -> str | None:
+    """A warning where a layer that is legal seems to be meant otherwise; ``fed`` by an input."""
+    meant = told_help(called, bound, x)
     window, stride = (bound[name].value if meant else 0 for name in ("window", "stride"))
     if meant and window >= 6 and (window > 11 or stride in (3, 5, 7)):
-        return f"{called} makes {channels} channels with a window of {window}: is it {meant}?"
+        return f"{called} makes {x.channels} channels with a window of {window}: is it {meant}?"
+    square = len(x.dims) == 2 and x.dims[0] == x.dims[1]
+    if fed and square and called in ("conv", "maxpool", "avgpool"):
+        return f"{x} is {x.channels} channels of {x.channels} places: is it 1x{x}?"
     return None
 
 

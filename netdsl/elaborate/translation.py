@@ -35,7 +35,7 @@ class Steps:
 
     def add(self, name: str, text: str, named: bool) -> None:
         """Give a parameter a value."""
-        self.given.append(f"{name}={text}" if named or name == "pad" else text)
+        self.given.append(f"{name}={text}" if named else text)
         self.filled.add(name)
 
     def __str__(self) -> str:
@@ -45,6 +45,11 @@ class Steps:
 
 def translated(call: ast.Call, op: type[Layer]) -> str | None:
     """The steps that a call of another system means; None where part of it has no counterpart."""
+    if op.join:
+        branches = ", ".join(
+            arg.value.span.text.strip("[]() ") for arg in call.args if not arg.name
+        )
+        return f"{op.name} [ {branches or 'a, b'} ]"
     steps = Steps(op)
     try:
         _positional(call, steps)

@@ -32,9 +32,11 @@ class BatchNorm(Layer, name="bn"):
     examples = (("bn", "2x3x2"), ("bn(eps=0.001, momentum=0.2)", "3"), ("bn(affine=false)", "2x4"))
 
     def __post_init__(self) -> None:
-        if self.eps >= 1:
+        if self.eps > 0.1:
             help = "what enters is known: write bn"
-            raise Problem(f"eps={self.eps:g} is no small number", help, argument="eps")
+            if self.eps < 1:
+                help = f"name the momentum: bn(momentum={self.eps:g})"
+            raise Problem(f"eps of bn is at most 0.1, not {self.eps:g}", help, argument="eps")
 
     def shape(self, x: Tensor) -> Tensor:
         return x

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from netdsl.arguments import Extent, Sizes
+from netdsl.arguments import Extent, Sizes, spell
 from netdsl.errors import Problem
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer, as_three, expand
@@ -40,12 +40,12 @@ class Crop(Layer, name="crop"):
         """The first position to keep, on every axis."""
         wanted = expand(self.sizes, len(x.spatial), "sizes")
         if not x.spatial or any(a < b for a, b in zip(x.spatial, wanted, strict=True)):
-            raise Problem(f"{x} is too small for a crop to {self.sizes}", argument="sizes")
+            raise Problem(f"{x} is too small for a crop to {spell(self.sizes)}", argument="sizes")
         if self.start is None:
             return tuple((a - b) // 2 for a, b in zip(x.spatial, wanted, strict=True))
         starts = expand(self.start, len(x.spatial), "start")
         if any(a < s + b for a, s, b in zip(x.spatial, starts, wanted, strict=True)):
-            where = f"{self.sizes} from {self.start} on"
+            where = f"{spell(self.sizes)} from {spell(self.start)} on"
             raise Problem(f"a crop of {where} does not fit into {x}", argument="start")
         return starts
 

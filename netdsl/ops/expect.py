@@ -24,7 +24,7 @@ class Expect(Layer, name="expect"):
 
     def __post_init__(self) -> None:
         if self.sizes is None and self.params is None:
-            raise Problem("expect wants a shape, or params, or both")
+            raise Problem("expect wants a shape, or params, or both", help="write expect(64x56x56)")
 
     @property
     def dims(self) -> tuple[int, ...] | None:

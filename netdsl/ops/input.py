@@ -28,9 +28,11 @@ class Input(Layer, name="input"):
 
     def warnings(self, *xs: Tensor) -> tuple[str, ...]:
         dims = self.shape().dims
-        if len(dims) != 3 or dims[2] not in (1, 3) or not dims[0] == dims[1] > dims[2]:
-            return ()
-        given, first = dims_text(dims), dims_text((dims[2], *dims[:2]))
-        return (
-            f"{given} is {dims[0]} channels of {given[len(str(dims[0])) + 1 :]}: is it {first}?",
-        )
+        given = dims_text(dims)
+        if len(dims) == 4 and dims[1] in (1, 3) and dims[2] == dims[3] > dims[1]:
+            meant = dims_text(dims[1:])
+            return (f"{given} is {dims[0]} channels of {meant}, without a batch: is it {meant}?",)
+        if len(dims) == 3 and dims[2] in (1, 3) and dims[0] == dims[1] > dims[2]:
+            meant = dims_text((dims[2], *dims[:2]))
+            return (f"{given} is {dims[0]} channels of {dims_text(dims[1:])}: is it {meant}?",)
+        return ()

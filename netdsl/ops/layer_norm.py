@@ -32,9 +32,11 @@ class LayerNorm(Layer, name="layer_norm"):
     )
 
     def __post_init__(self) -> None:
-        if self.eps >= 1:
+        if self.eps > 0.1:
             help = "what enters is known: write layer_norm"
-            raise Problem(f"eps={self.eps:g} is no small number", help, argument="eps")
+            raise Problem(
+                f"eps of layer_norm is at most 0.1, not {self.eps:g}", help, argument="eps"
+            )
 
     def shape(self, x: Tensor) -> Tensor:
         return x

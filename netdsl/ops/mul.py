@@ -33,7 +33,7 @@ class Mul(Layer, name="mul"):
                 raise Problem(
                     f"mul joins equal shapes, not {whole} and {x}",
                     help="make every branch end with the same shape, or with one number for each"
-                    f" of the {whole.channels} channels: global_avgpool -> dense(in.c)",
+                    f" channel: global_avgpool -> dense({whole.channels})",
                 )
         return whole
 

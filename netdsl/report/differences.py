@@ -10,6 +10,7 @@ from functools import cached_property
 from netdsl.ir import Graph, Node
 from netdsl.op import call_text, value_text
 from netdsl.report.align import align
+from netdsl.report.figures import main_macs
 from netdsl.report.numbers import human
 
 MARKS = {"added": "+", "removed": "-", "changed": "~"}
@@ -136,7 +137,7 @@ class Comparison:
         """What both cost, and the difference."""
         rows = [
             ("parameters", *(_parameters(each) for each in (self.before, self.after)), _comma),
-            ("MACs", *(_macs(each) for each in (self.before, self.after)), human),
+            ("MACs", *(main_macs(each) for each in (self.before, self.after)), human),
         ]
         lines: list[str] = []
         for title, old, new, text in rows:
@@ -178,10 +179,6 @@ def _paths(node: Node) -> list[str]:
 
 def _parameters(graph: Graph) -> int:
     return sum(map(graph.parameters, graph))
-
-
-def _macs(graph: Graph) -> int:
-    return sum(map(graph.macs, graph))
 
 
 def _comma(number: int) -> str:

@@ -14,7 +14,7 @@ from netdsl.report.figures import Measured
 from netdsl.report.numbers import human, size_text
 from netdsl.report.summary import COLUMNS, axes_text, begins, cells
 from netdsl.report.table import WIDTH, table
-from netdsl.report.tree import Block, rows, tree
+from netdsl.report.tree import Block, Row, rows, tree
 from netdsl.sight import Sight
 from netdsl.source import Span
 from netdsl.tensor import dims_text
@@ -30,10 +30,12 @@ Lines = Iterator[tuple[str, str]]
 def explain(measured: Measured, name: str, width: int = WIDTH) -> str:
     """Everything about the layer or the block of that name, or of the only one that ends so.
 
+    Of equal blocks that the summary shows in one row, ``bottleneck2..3``, the first is explained.
     MeaningError E170 if there is none, E171 if there are several.
     """
     graph = measured.graph
-    full = find(graph, name)
+    equal = _range(graph, name) if ".." in name else None
+    full = equal.path if equal else find(graph, name)
     if full in graph:
         node = graph[full]
         lines = [*_layer(measured, node)]
@@ -43,6 +45,8 @@ def explain(measured: Measured, name: str, width: int = WIDTH) -> str:
     assert block.region is not None
     inner = [cells(measured, row, 1) for row in rows(block, 0)]
     lines = [*_region(measured, block, block.region)]
+    if equal:
+        lines.insert(0, ("equal", f"{equal.times} blocks, {_whole(equal)}; this is the first"))
     head = _head(full, block.region.call, block.region.span, width)
     return "\n".join((*head, *_aligned(lines, width), "", *table(COLUMNS, inner, width)))
 
@@ -50,17 +54,35 @@ def explain(measured: Measured, name: str, width: int = WIDTH) -> str:
 def find(graph: Graph, name: str) -> str:
     """The full name of a layer or a block: the name itself, or the only one that ends with it."""
     names = [*(node.name for node in graph), *graph.regions]
-    if name in names:
-        return name
-    found = [full for full in names if full.endswith(f".{name}")]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        message = f"'{name}' may be {len(found)} layers or blocks of {graph.name}"
-        raise MeaningError("E171", message, help=f"say more of its name: {_listed(found)}")
+    if found := _only(graph, name, names):
+        return found
     ends = dict.fromkeys((*names, *(full.split(".")[-1] for full in names)))
     help = nearest(name, ends) or f"netdsl summary shows them: {_listed(names)}"
     raise MeaningError("E170", f"{graph.name} has no layer or block '{name}'", help=help)
+
+
+def _range(graph: Graph, name: str) -> Row | None:
+    """The row of that name, as the summary shows several equal blocks."""
+    found = {_whole(row): row for row in rows(tree(graph), None) if row.times > 1}
+    full = _only(graph, name, [*found])
+    return found[full] if full else None
+
+
+def _whole(row: Row) -> str:
+    """The name of a row with those of the blocks around it."""
+    around = row.path.rpartition(".")[0]
+    return f"{around}.{row.name}" if around else row.name
+
+
+def _only(graph: Graph, name: str, names: list[str]) -> str | None:
+    """The name among those known, or the only one that ends with it; E171 if several do."""
+    if name in names:
+        return name
+    found = [full for full in names if full.endswith(f".{name}")]
+    if len(found) > 1:
+        message = f"'{name}' may be {len(found)} layers or blocks of {graph.name}"
+        raise MeaningError("E171", message, help=f"say more of its name: {_listed(found)}")
+    return found[0] if found else None
 
 
 def _listed(names: list[str]) -> str:

@@ -77,6 +77,11 @@ def kept(graph: Graph, node: Node) -> int:
     )
 
 
+def main_macs(graph: Graph) -> int:
+    """The MACs of a sample without side heads, which only training computes."""
+    return sum(graph.macs(node) for node in graph if not node.side)
+
+
 def shared_parameters(graph: Graph) -> int:
     """How many of the parameters several layers use."""
     owners = {node.shared for node in graph if node.shared}

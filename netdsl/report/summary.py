@@ -19,8 +19,8 @@ COLUMNS = (
     Column("output"),
     Column("parameters", right=True),
     Column("MACs", right=True),
-    Column("memory", right=True),
-    Column("rec. field", right=True),
+    Column("memory", right=True, needed=False),
+    Column("rec. field", right=True, needed=False),
 )
 
 
@@ -40,7 +40,7 @@ def summary(
     """
     shown = chosen_rows(tree(measured.graph), depth, unfold)
     lines = table(COLUMNS, [cells(measured, row, batch) for row in shown], width)
-    legend = _legend(shown, batch)
+    legend = _legend(shown, batch, lines[0])
     return "\n".join(
         (measured.graph.name, "", *lines, lines[1], *legend, *totals(measured, peak, batch))
     )
@@ -99,9 +99,11 @@ def begins(init: Initializer) -> str:
     return call_text(init) if init.name else f"{init.law().replace('``', '')} {call_text(init)}"
 
 
-def _legend(shown: list[Row], batch: int) -> tuple[str, ...]:
+def _legend(shown: list[Row], batch: int, titles: str) -> tuple[str, ...]:
     """What must be known to read the rows."""
     lines: list[str] = []
+    if hidden := [column.title for column in COLUMNS if column.title not in titles]:
+        lines.append(f"There is no room here for: {', '.join(hidden)}.")
     if any(row.region for row in shown):
         lines.append("The row of a block adds up what is in it.")
     most = max(row.times for row in shown)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from netdsl.data import Split
 from netdsl.random import permutation
+from netdsl.runtime.samples import Samples
 
-Batch = tuple[np.ndarray, np.ndarray]
 PIECE = 1024
 """How many samples are turned into doubles at a time when statistics are taken."""
 
@@ -32,27 +31,31 @@ class Normalization:
 
 @dataclass(frozen=True)
 class Batches:
-    """A split in batches of ``size``; the last one is smaller where it does not divide evenly."""
+    """Samples in batches of ``size``; the last one is smaller where it does not divide evenly.
 
-    split: Split
+    The inputs that have a normalization get it.
+    """
+
+    samples: Samples
     size: int
-    normalization: Normalization | None = None
+    normalizations: Mapping[str, Normalization] = field(default_factory=dict)
 
     def __len__(self) -> int:
-        return -(-len(self.split) // self.size)
+        return -(-len(self.samples) // self.size)
 
-    def in_order(self) -> Iterator[Batch]:
+    def in_order(self) -> Iterator[Samples]:
         """All samples as they stand: for evaluation."""
-        return self._along(np.arange(len(self.split)))
+        return self._along(np.arange(len(self.samples)))
 
-    def shuffled(self, seed: int, epoch: int) -> Iterator[Batch]:
+    def shuffled(self, seed: int, epoch: int) -> Iterator[Samples]:
         """All samples in the order of an epoch: for training."""
-        return self._along(order(len(self.split), seed, epoch))
+        return self._along(order(len(self.samples), seed, epoch))
 
-    def _along(self, indices: np.ndarray) -> Iterator[Batch]:
+    def _along(self, indices: np.ndarray) -> Iterator[Samples]:
         for start in range(0, len(indices), self.size):
-            x, y = batch(self.split, indices[start : start + self.size])
-            yield (self.normalization.apply(x) if self.normalization else x), y
+            made = batch(self.samples, indices[start : start + self.size])
+            normal = {n: one.apply(made.inputs[n]) for n, one in self.normalizations.items()}
+            yield replace(made, inputs={**made.inputs, **normal})
 
 
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -60,34 +63,65 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
     return permutation(count, seed, "order", epoch)
 
 
-def batch(split: Split, indices: np.ndarray) -> Batch:
-    """The samples at these indices: ``x`` contiguous ``float32``, ``uint8`` divided by 255.
+def batch(samples: Samples, indices: np.ndarray) -> Samples:
+    """The samples at these indices, with inputs as `numbers` of the network."""
+    inputs = {name: numbers(array[indices]) for name, array in samples.inputs.items()}
+    return Samples(inputs, None if samples.target is None else samples.target[indices])
 
-    Signed whole numbers are indices of words and stay what they are.
+
+def numbers(x: np.ndarray) -> np.ndarray:
+    """Stored samples as a network reads them: contiguous ``float32``, ``uint8`` divided by 255.
+
+    Signed whole numbers are indices, of words for instance, and stay what they are.
     """
-    x, y = split.x[indices], split.y[indices]
     if x.dtype.kind == "i":
-        return x, y
+        return x
     if x.dtype == np.uint8:
-        return np.divide(x, np.float32(255), dtype=np.float32), y
-    return np.ascontiguousarray(x, np.float32), y
+        return np.divide(x, np.float32(255), dtype=np.float32)
+    return np.ascontiguousarray(x, np.float32)
 
 
-def normalization(split: Split) -> Normalization:
-    """Mean and standard deviation of every channel, of the values as `batch` gives them.
+def normalization(x: np.ndarray) -> Normalization:
+    """Mean and standard deviation of every channel of an input, as `numbers` of the network.
 
     Summed in double precision in a fixed order. A channel that never changes gets the deviation 1,
     and so becomes zero.
     """
-    axes = (0, *range(2, split.x.ndim))
-    each = (1, -1, *(1,) * (split.x.ndim - 2))
-    count = split.x.size // split.x.shape[1]
-    mean = sum(x.sum(axes) for x in _pieces(split)) / count
-    square = sum(((x - mean.reshape(each)) ** 2).sum(axes) for x in _pieces(split)) / count
+    axes = (0, *range(2, x.ndim))
+    each = (1, -1, *(1,) * (x.ndim - 2))
+    count = x.size // x.shape[1]
+    mean = sum(piece.sum(axes) for piece in _pieces(x)) / count
+    square = sum(((piece - mean.reshape(each)) ** 2).sum(axes) for piece in _pieces(x)) / count
     std = np.where(square > 0, np.sqrt(square), 1.0)
     return Normalization(mean.astype(np.float32), std.astype(np.float32))
 
 
-def _pieces(split: Split) -> Iterator[np.ndarray]:
-    for start in range(0, len(split), PIECE):
-        yield batch(split, np.arange(start, min(start + PIECE, len(split))))[0].astype(np.float64)
+def stored(normalizations: Mapping[str, Normalization]) -> dict[str, np.ndarray]:
+    """Normalizations by the names of their inputs as arrays of a checkpoint."""
+    made: dict[str, np.ndarray] = {}
+    for name, normal in normalizations.items():
+        mean, std = _keys(name)
+        made |= {mean: normal.mean, std: normal.std}
+    return made
+
+
+def restored(arrays: Mapping[str, np.ndarray], inputs: Iterable[str]) -> dict[str, Normalization]:
+    """What `stored` has put among the arrays; ValueError if it is not of these inputs."""
+    made: dict[str, Normalization] = {}
+    left = {key for key in arrays if key.startswith("normalization/")}
+    for name in inputs:
+        if left.issuperset(_keys(name)):
+            made[name] = Normalization(*(arrays[key] for key in _keys(name)))
+            left.difference_update(_keys(name))
+    if left:
+        raise ValueError(f"{min(left)} is of no input of it")
+    return made
+
+
+def _keys(name: str) -> tuple[str, str]:
+    return f"normalization/{name}/mean", f"normalization/{name}/std"
+
+
+def _pieces(x: np.ndarray) -> Iterator[np.ndarray]:
+    for start in range(0, len(x), PIECE):
+        yield numbers(x[np.arange(start, min(start + PIECE, len(x)))]).astype(np.float64)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from netdsl.errors import RunError
@@ -11,12 +12,35 @@ LIMIT = Path("/sys/fs/cgroup/memory.max")
 USED = Path("/sys/fs/cgroup/memory.current")
 
 
-def check_memory(wanted: int, batch: int) -> None:
-    """RunError E511 if a network for a batch wants more bytes than are free."""
+MOST = 64
+"""The largest batch where nobody says how large it is."""
+
+Memory = Callable[[int], int]
+"""The bytes that a network takes with a batch of so many samples."""
+
+
+def modest_batch(memory: Memory) -> int:
+    """The largest power of two up to 64 whose memory is a quarter of what is free, or 1."""
     free = available()
-    if free is not None and wanted > free:
-        message = f"a batch of {batch} needs {_gib(wanted)}, and {_gib(free)} are free"
-        raise RunError("E511", message, help="make the batch smaller, or the network")
+    batch = MOST
+    while free is not None and batch > 1 and memory(batch) > free / 4:
+        batch //= 2
+    return batch
+
+
+def check_memory(memory: Memory, batch: int) -> None:
+    """RunError E511 if a network with a batch wants more bytes than are free."""
+    free, wanted = available(), memory(batch)
+    if free is None or wanted <= free:
+        return
+    message = f"a batch of {batch} needs {_gib(wanted)}, and {_gib(free)} are free"
+    if batch == 1:
+        raise RunError("E511", message, help="give it a smaller input, or fewer channels")
+    less = 2 ** ((batch - 1).bit_length() - 1)
+    while less > 1 and memory(less) > free:
+        less //= 2
+    help = f"a smaller batch: --set train.batch={less}, in Python compile(batch={less})"
+    raise RunError("E511", message, help=help)
 
 
 def available() -> int | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from netdsl.errors import DataError
-from netdsl.tensor import Tensor
+from netdsl.tensor import Tensor, dims_text
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".bmp": "BMP", ".gif": "GIF"}
 
@@ -21,16 +21,42 @@ def read_samples(path: Path, tensor: Tensor) -> np.ndarray:
 
     DataError E410 if the file is missing or not what its name says, E411 if it has another shape.
     """
-    if not path.is_file():
+    if path.is_dir():
+        help = "give a .npy array, or a .png or .jpg picture"
+        raise DataError("E410", f"{path} is a directory, not a file of samples", help=help)
+    if not path.exists():
         raise DataError("E410", f"{path} is not there")
-    x = _picture(path, tensor) if path.suffix.lower() in PICTURES else _array(path)
+    picture = path.suffix.lower() in PICTURES
+    x = _picture(path, tensor) if picture else _array(path)
     if x.shape[1:] != tensor.dims and x.shape == tensor.dims:
         x = x[None]
     if x.shape[1:] != tensor.dims or not len(x):
-        wanted = " x ".join(map(str, ("samples", *tensor.dims)))
-        found = " x ".join(map(str, x.shape))
-        raise DataError("E411", f"{path} is {found}, the network takes {wanted}")
+        raise _misfit(path, x.shape[1:] if picture else x.shape, tensor, picture)
     return x
+
+
+def _misfit(path: Path, found: tuple[int, ...], tensor: Tensor, picture: bool) -> DataError:
+    """Both sizes, and what makes the one of the other."""
+    if picture:
+        message = f"{path} is a picture of {dims_text(found)}, the network takes {tensor}"
+        size = " x ".join(map(str, tensor.spatial[::-1]))
+        help = f"resize it to a width and height of {size}" if len(tensor.spatial) == 2 else None
+        return DataError("E411", message, help=help)
+    message = f"{path} is {_by(found)}, the network takes {_by(('samples', *tensor.dims))}"
+    last = (*tensor.spatial, tensor.channels)
+    if tensor.spatial and found[-len(last) :] == last:
+        axes = [*range(len(found) - len(last)), len(found) - 1]
+        order = [*axes, *range(len(axes) - 1, len(found) - 1)]
+        help = f"channels come first: x.transpose({', '.join(map(str, order))})"
+    elif 0 in found:
+        help = "it holds no sample"
+    else:
+        help = "resize the samples or crop them; channels come first, after the axis of samples"
+    return DataError("E411", message, help=help)
+
+
+def _by(sizes: tuple[int | str, ...]) -> str:
+    return " x ".join(map(str, sizes)) or "one number"
 
 
 def _array(path: Path) -> np.ndarray:

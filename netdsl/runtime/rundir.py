@@ -62,8 +62,12 @@ class Run:
     def open(cls, path: Path) -> Run:
         """A run that has saved weights; raises `DataError` E406 that says what is missing."""
         run = cls(Path(path))
+        if run.path.suffix == ".net" and run.path.is_file():
+            help = f"train it first: netdsl train {path}"
+            raise DataError("E406", f"{path} is a network, not a directory of a run", help=help)
         if not run.path.is_dir():
-            raise DataError("E406", f"{path} is not a directory of a run: no such directory")
+            why = "it is a file" if run.path.exists() else "no such directory"
+            raise DataError("E406", f"{path} is not a directory of a run: {why}")
         if not run.network.is_file():
             raise DataError("E406", f"{path} is not a directory of a run: no {run.network.name}")
         if not run.last.is_file():

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
 
 import numpy as np
 
-from netdsl.data import Split
 from netdsl.errors import RunError
 from netdsl.recipe import Recipe
 from netdsl.runtime.batches import Batches, Normalization
+from netdsl.runtime.samples import Samples
 
 Figures = dict[str, float]
 
@@ -38,14 +39,15 @@ class Tally:
     loss: float = 0.0
     scores: tuple[float, ...] = ()
 
-    def add(self, loss: float, engine: Any, target: np.ndarray) -> None:
+    def add(self, loss: float, engine: Any, batch: Samples) -> None:
         """Count the batch that an engine has just computed."""
-        self.count += len(target)
-        self.loss += loss * len(target)
+        self.count += len(batch)
+        self.loss += loss * len(batch)
         if not self.recipe.metrics:
             return
-        prediction = engine.scored(len(target))
-        new = [metric.score(prediction, _labels(target)) for metric in self.recipe.metrics]
+        assert batch.target is not None, "a recipe with metrics has labels"
+        prediction, labels = engine.scored(len(batch)), _labels(batch.target)
+        new = [metric.score(prediction, labels) for metric in self.recipe.metrics]
         old = self.scores or (0.0,) * len(new)
         self.scores = tuple(a + float(b) for a, b in zip(old, new, strict=True))
 
@@ -61,9 +63,9 @@ class Tally:
 def train(
     engine: Any,
     recipe: Recipe,
-    samples: Split,
-    held: Split | None,
-    normal: Normalization | None,
+    samples: Samples,
+    held: Samples | None,
+    normal: Mapping[str, Normalization],
     epochs: int | None = None,
     watch: Watch | None = None,
 ) -> list[Figures]:
@@ -77,13 +79,13 @@ def train(
     for epoch in range(epochs):
         watch.epoch(epoch + 1, epochs, len(samples))
         tally = Tally(recipe)
-        for i, (x, y) in enumerate(batches.shuffled(engine.seed, epoch)):
+        for i, batch in enumerate(batches.shuffled(engine.seed, epoch)):
             rate = learning_rate(recipe, epoch + (i + 0.5) / len(batches), epochs)
-            loss = engine.train_step(*taken(engine, x, y), lr=rate)
+            loss = engine.train_step(*batch, lr=rate)
             if not isfinite(loss):
                 raise _lost(engine.step, epoch + 1, loss, rate)
-            tally.add(loss, engine, y)
-            watch.batch(len(x), tally.figures())
+            tally.add(loss, engine, batch)
+            watch.batch(len(batch), tally.figures())
         figures = tally.figures()
         if held is not None:
             held_batches = Batches(held, engine.batch, normal)
@@ -102,15 +104,9 @@ def learning_rate(recipe: Recipe, epoch: float, epochs: int) -> float:
 def score(engine: Any, batches: Batches, recipe: Recipe, prefix: str = "") -> Figures:
     """The mean loss and the metrics over all samples, as evaluation sees them."""
     tally = Tally(recipe)
-    for x, y in batches.in_order():
-        loss = engine.loss(*taken(engine, x, y))
-        tally.add(loss, engine, y)
+    for batch in batches.in_order():
+        tally.add(engine.loss(*batch), engine, batch)
     return tally.figures(prefix)
-
-
-def taken(engine: Any, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, ...]:
-    """What an engine takes of a batch: an autoencoder's loss compares its output with its input."""
-    return (x, y) if engine.TARGET else (x,)
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

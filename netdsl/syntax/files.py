@@ -85,13 +85,13 @@ def _near(path: Path) -> str | None:
     if not folder.is_dir():
         return f"there is no directory {folder} either"
     try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.suffix == ".net")
+        stems = sorted(entry.stem for entry in folder.glob("*.net") if entry.exists())
     except OSError:
         return None
-    wanted = [path.name, f"{path.name}.net"]
-    found = [match for name in wanted for match in get_close_matches(name, names, 3)]
+    # The ending is left out, for it makes all names alike.
+    found = get_close_matches(path.name.removesuffix(".net"), stems, 1, cutoff=0.75)
     if found:
-        return f"did you mean {folder / found[0]}?"
+        return f"did you mean {folder / found[0]}.net?"
     return _list(folder, "the directory holds ")
 
 
