@@ -309,7 +309,10 @@ def check(array, name, sizes, kind, classes):
 
     Axes of extent one do not count: ``(100, 28, 28)`` is as good as ``(100, 1, 28, 28)``.
     """
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except ValueError as error:
+        raise ValueError(f"{name} is no array, its samples have different lengths") from error
     if array.ndim == 0 or squeezed(array.shape[1:]) != squeezed(sizes):
         wanted = ", ".join(map(str, ("samples", *sizes)))
         message = f"{name} has the shape {array.shape}, not ({wanted})"

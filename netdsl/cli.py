@@ -134,7 +134,10 @@ def draw(
 @NET
 @SET
 @RECIPE
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The Python file to write.")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path),
+    help="The module to write, a .py file; lenet5.py for LeNet5 if not given.",
+)  # fmt: skip
 @click.option(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
     help="What the kernels run on.",

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from netdsl.compiler import LIBRARY, Net, change, load
+from netdsl.compiler import Net, change, load
 from netdsl.elaborate.overrides import Override
+from netdsl.finder import LIBRARY
 from netdsl.report.differences import Comparison
 from netdsl.report.figures import main_macs
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -13,11 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import netdsl
-from netdsl.elaborate.imports import library
 from netdsl.elaborate.overrides import Override, chosen_train, from_python, moved, override
 from netdsl.elaborate.program import Elaborated, Program
 from netdsl.elaborate.resolve import resolve
-from netdsl.errors import MeaningError, NetError, RunError, SyntaxFault
+from netdsl.errors import MeaningError, NetError, RunError
+from netdsl.finder import find
 from netdsl.ir import Graph
 from netdsl.op import REGISTRY, Registry
 from netdsl.passes import run
@@ -25,7 +23,7 @@ from netdsl.recipe import Recipe
 from netdsl.source import Source, Span
 from netdsl.syntax import ast
 from netdsl.syntax.format import format_file
-from netdsl.syntax.parse import parse, parse_expr, read
+from netdsl.syntax.parse import parse, parse_expr
 
 if TYPE_CHECKING:
     import graphviz
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     from netdsl.runtime.model import Model
     from netdsl.schedule import Schedule
     from netdsl.target import Target
-
-LIBRARY = "lib:"
-"""Before a name it says that the library's file is meant, whatever files there are here."""
 
 PACKAGES = ("ops", "losses", "optimizers", "schedules", "initializers", "metrics", "datasets")
 
@@ -251,47 +246,6 @@ def program(path: str | Path) -> Program:
     return Program.of(parse(source), vocabulary(), path)
 
 
-def find(path: str | Path) -> tuple[Source, Path]:
-    """A file as a source, and where it lies.
-
-    A bare name, ``resnet``, is the library's if there is no file of that name, nor ``resnet.net``;
-    ``lib:resnet`` always is.
-    """
-    path, ours = Path(path), library()
-    if str(path).startswith(LIBRARY):
-        return _of_library(str(path).removeprefix(LIBRARY))
-    if path == Path(path.name) and path.name in ours and not path.is_file():
-        beside = path.with_suffix(".net")
-        return (read(beside), beside) if beside.is_file() else _of_library(path.name)
-    try:
-        return read(path), path
-    except SyntaxFault as error:
-        if not path.exists() and (near := _like(path)):
-            error.help = f"{error.help}; {near}" if error.help else near
-        raise
-
-
-def _of_library(name: str) -> tuple[Source, Path]:
-    """A file of the library, named in messages by its place in the package."""
-    ours = library()
-    if name not in ours:
-        near = get_close_matches(name, ours, n=1)
-        help = f"did you mean {LIBRARY}{near[0]}?" if near else f"it has {', '.join(ours)}"
-        raise SyntaxFault("E001", f"the library has no {name}", help=help)
-    return Source(f"netdsl/specs/{ours[name].name}", read(ours[name]).text), ours[name]
-
-
-def _like(path: Path) -> str | None:
-    """What the library has that a missing file's name may mean: a net of that name, or a file."""
-    ours, wanted = library(), path.stem.lower()
-    for name, file in ours.items():
-        for net in re.findall(r"^net (\w+)", read(file).text, re.MULTILINE):
-            if net.lower() == wanted and wanted != name:
-                return f"the library's {name} has the net {net}: {LIBRARY}{name} {net}"
-    near = get_close_matches(path.stem, ours, n=1, cutoff=0.75)
-    return f"the library has {near[0]}: write {LIBRARY}{near[0]}" if near else None
-
-
 def load_source(
     source: Source,
     net: str | None = None,
@@ -311,7 +265,14 @@ def load_source(
         file = override(file, chosen, signature, recipe, changes, registry)
         program = program.changed(file)
     elaborated = program.elaborate(net, recipe, train or len(program.nets) == 1)
-    graph = run(elaborated.graph)
+    try:
+        graph = run(elaborated.graph)
+    except NetError as error:
+        # What the file claims of itself may not hold for other values than its own.
+        if given := [each.key.text for each in changes if "." not in each.key.text]:
+            told = f"not as in the file: {', '.join(given)}"
+            error.help = f"{error.help}; {told}" if error.help else told
+        raise
     return Net(file, replace(elaborated, graph=graph), recipe, program.sources)
 
 

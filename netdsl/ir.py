@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from itertools import accumulate
 
 import networkx as nx
 
@@ -157,10 +158,21 @@ class Graph:
             node = self[node.inputs[0]]
         return node
 
+    def behind(self, names: Iterable[str]) -> set[str]:
+        """The named nodes and all that they depend on."""
+        found = set(names)
+        for node in reversed(self.nodes):
+            if node.name in found:
+                found.update(node.inputs)
+        return found
+
     def keep(self, names: Iterable[str]) -> Graph:
-        """The graph with only the named nodes."""
+        """The graph with only the named nodes, and the regions that hold any of them."""
         kept = set(names)
-        return replace(self, nodes=tuple(node for node in self.nodes if node.name in kept))
+        nodes = tuple(node for node in self.nodes if node.name in kept)
+        held = {path for node in nodes for path in accumulate(node.path, "{}.{}".format)}
+        regions = {path: region for path, region in self.regions.items() if path in held}
+        return replace(self, nodes=nodes, regions=regions)
 
     def warn(self, *warnings: Warning_) -> Graph:
         """The graph with more warnings."""

@@ -26,6 +26,17 @@ NET = Path(__file__).parent / "nets" / "tiny.net"
 SPECS = Path(__file__).parent.parent / "specs"
 
 
+def test_what_the_package_offers() -> None:
+    told = python("import netdsl; print(*dir(netdsl))").split()
+    assert {"load", "loads", "Net", "NetError"} <= set(told) and not {"cli", "Any"} & set(told)
+    assert all(hasattr(netdsl, name) for name in told)
+    net = netdsl.loads("net A(n) {\n  input x(4)\n  dense(n)\n}\n", n=2)
+    assert repr(net) == "Net A: 2 layers, 10 parameters"
+    with pytest.raises(netdsl.NetError, match="no layer or block is called 'dnse'") as caught:
+        netdsl.loads("net A {\n  input x(4)\n  dnse(2)\n}\n")
+    assert str(caught.value).startswith("<text>:3:3: error[E130]")
+
+
 def python(program: str, *args: str | Path, cwd: Path | None = None) -> str:
     """What a Python of its own prints."""
     command = [sys.executable, "-c", program, *map(str, args)]
@@ -96,6 +107,16 @@ def test_summary(capsys: Capture) -> None:
     assert "conv3" in capsys.readouterr().out
     assert run("summary", SPECS / "resnet.net", "ResNet101") == 0
     assert "44,549,160" in capsys.readouterr().out
+
+
+def test_a_claim_that_a_change_breaks(tmp_path: Path, capsys: Capture) -> None:
+    file = tmp_path / "a.net"
+    file.write_text("net A(c=3) {\n  input x(4)\n  dense(c) -> expect(params=15)\n}\n")
+    assert run("summary", file, "--set", "c=4") == 2
+    assert "help: 5 too many; not as in the file: c\n" in capsys.readouterr().err
+    assert run("summary", "lenet5", "--set", "classes=26") == 0
+    example = SPECS.parent / "examples" / "lenet5.net"
+    assert run("summary", example, "--set", "classes=26") == 0
 
 
 def test_warnings_go_to_standard_error(tmp_path: Path, capsys: Capture) -> None:

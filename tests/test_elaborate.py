@@ -10,11 +10,15 @@ import pytest
 
 import netdsl
 from netdsl import commands
-from netdsl.compiler import Net, change, load_source, nets
-from netdsl.errors import RecipeError
+from netdsl.compiler import Net, change, load_source, nets, vocabulary
+from netdsl.elaborate.program import Program
+from netdsl.elaborate.sweeps import sweeps
+from netdsl.errors import LimitError, RecipeError, SyntaxFault
 from netdsl.ir import Graph
 from netdsl.op import call_text
+from netdsl.report.figures import shared_parameters, side_parameters
 from netdsl.source import Source
+from netdsl.syntax.parse import parse
 
 NETS = Path(__file__).parent / "nets"
 
@@ -200,6 +204,54 @@ def test_joins(join: str, channels: int) -> None:
     graph = of(f"{join} [ conv(5, 3), conv(5, 3) ]")
     assert str(graph.nodes[-1].tensor) == f"{channels}x6x6"
     assert graph.nodes[-1].inputs == ("conv1", "conv2")
+
+
+def test_imports_have_bounds(tmp_path: Path) -> None:
+    for i in range(40):
+        (tmp_path / f"c{i}.net").write_text(
+            f'import b{i + 1} from "c{i + 1}"\nblock b{i} {{ relu }}\n'
+        )
+    with pytest.raises(LimitError) as caught:
+        netdsl.load(tmp_path / "c0.net")
+    assert caught.value.code == "E154"
+    # A mistake at the end of many ways is looked for once.
+    for i in range(30):
+        for way in "ab":
+            more = "".join(f'import {w}{i + 1} from "{w}{i + 1}"\n' for w in "ab" if i < 29)
+            (tmp_path / f"{way}{i}.net").write_text(
+                f"{more}block {way}{i} {{ relu {'-' * (i // 29)}}}\n"
+            )
+    with pytest.raises(SyntaxFault):
+        netdsl.load(tmp_path / "a0.net")
+
+
+def test_a_sweep_gives_values_to_what_has_none() -> None:
+    text = (
+        """
+        let n = 3
+        let n = n + 1
+        net A(w) { input x(4) dense(w) -> relu -> dense(2) as o }
+        train fast { optimizer = sgd(lr=0.1) loss = cross_entropy(@o) }
+        train slow { optimizer = adam() loss = cross_entropy(@o) }
+        sweep slow { w = [n, 2 * n] lr = 1 goal = min(val_loss) }
+    """.replace(") dense", ")\n dense")
+        .replace(" loss", "\n loss")
+        .replace(" goal", "\n goal")
+    )
+    text = text.replace(" lr = 1", "\n optimizer.lr = log_range(0.001, 0.1)")
+    program = Program.of(parse(Source("a.net", text)), vocabulary())
+    (sweep,) = sweeps(program)
+    assert str(sweep).splitlines() == [
+        "sweep slow of A: 2 combinations, each anywhere in its ranges; goal min(val_loss)",
+        "  w = [n, 2 * n]",
+        "  optimizer.lr = log_range(0.001, 0.1)",
+    ]
+
+
+def test_what_a_side_head_uses_first_counts_for_the_main_flow() -> None:
+    graph = of("shared t = dense(4)\nside t as h\nt -> expect(params=20) -> relu", size="4")
+    assert side_parameters(graph) == 0
+    assert shared_parameters(graph) == 20
 
 
 def test_no_number_takes_a_name_of_the_user() -> None:

@@ -361,6 +361,7 @@ MISFITS = [
     ([LEFT, RIGHT[:3]], Y, "different numbers of samples: left 4, right 3, target 4"),
     ([LEFT, RIGHT], Y[:3], "different numbers of samples: left 4, right 4, target 3"),
     ([LEFT, RIGHT[:, :, 1:]], Y, r"right has the shape \(4, 1, 5, 6\), not \(samples, 1, 6, 6\)"),
+    ([LEFT, [[1], [2, 3]]], Y, "right is no array, its samples have different lengths"),
     ([LEFT, RIGHT], None, r"y is missing: .* class numbers from 0 to 2 of shape \(samples, 1\)"),
 ]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Mapping
 
 from netdsl.arguments import Word
@@ -10,6 +11,7 @@ from netdsl.elaborate.names import Names
 from netdsl.elaborate.network import Atom, Network
 from netdsl.elaborate.nodes import Place
 from netdsl.elaborate.scope import (
+    LOST,
     BlockName,
     BodyValue,
     Given,
@@ -72,14 +74,16 @@ def _held(
     if isinstance(value, BodyValue):
         return network.body(value.body, current, inner, names)
     inner.frames = (*scope.frames, Frame(str(value), call.span))
-    inner.labels = dict(inner.labels)
+    inner.labels = ChainMap({}, inner.labels)
     inner.entering = current
     region = Region(value.name, value.name, call.span)
     names = names.inner(region, network.reserved(value.pipe))
     names.twin = value.first or names.twin
-    value.first = names.twin or names.path
     with network.deeper(call.span, inner):
-        return network.pipe(value.pipe, current, inner, names)
+        made = network.pipe(value.pipe, current, inner, names)
+    if made is not LOST:
+        value.first = names.twin or names.path
+    return made
 
 
 def _block(
@@ -122,10 +126,11 @@ def merge(
         joins = ", ".join(sorted(known for known, op in network.layers.items() if op.join))
         message = f"{name} takes one input and cannot join branches"
         raise scope.error("E132", message, span, f"joins are {joins}")
-    branches = [
-        network.entering(network.pipe(branch, current, scope.inner(), names), span, scope)
-        for branch in merge.branches
-    ]
+    with network.deeper(span, scope):
+        branches = [
+            network.entering(network.pipe(branch, current, scope.inner(), names), span, scope)
+            for branch in merge.branches
+        ]
     args = (*scope.default(name), arguments(merge.args, scope))
     return network.layer(name, args, tuple(branches), Place(span, scope, names, label))
 

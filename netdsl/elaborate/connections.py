@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import MISSING
 from fractions import Fraction
-from itertools import takewhile
+from itertools import islice
 from typing import Any
 
 from netdsl.arguments import Count, Rate, Word
@@ -48,8 +48,9 @@ def residual(
     """
     bound = _bind(wrap, (SHORTCUT, DROP), scope)
     at = Place(wrap.name.span, scope, names)
+    since = len(network.nodes.made)
     made = network.inside(wrap.body, current, scope, at.names)
-    shortcut = _shortcut(network, bound, current, made, at)
+    shortcut = _shortcut(network, bound, current, made, since, at)
     if LOST in (made, shortcut):
         return LOST
     if made.tensor != shortcut.tensor:
@@ -63,9 +64,14 @@ def residual(
 
 
 def _shortcut(
-    network: Network, bound: Bound, current: TensorValue, made: TensorValue, at: Place
+    network: Network,
+    bound: Bound,
+    current: TensorValue,
+    made: TensorValue,
+    since: int,
+    at: Place,
 ) -> TensorValue:
-    """What is added to the body's output."""
+    """What is added to what the body, all nodes but the first ``since``, made of the current."""
     policy = bound["shortcut"].value if "shortcut" in bound else SHORTCUT.default
     if isinstance(policy, BodyValue):
         region = Region("shortcut", "shortcut", at.span)
@@ -81,7 +87,7 @@ def _shortcut(
         raise at.scope.error("E114", f"{message}, not {brief(policy)}", place, help)
     if LOST in (made, current) or policy.name == "identity" or made.tensor == current.tensor:
         return current
-    channels, stride = made.tensor.channels, _stride(network, made, current, at)
+    channels, stride = made.tensor.channels, _stride(network, made, current, since, at)
     if policy.name == "pad":
         return network.nodes.add(_layer(network, "zero_channels", channels, stride), (current,), at)
     fixed = {"channels": channels, "window": 1, "stride": stride, "pad": 0, "dilation": 1}
@@ -109,10 +115,10 @@ def _help(bound: Bound, made: Tensor, shortcut: Tensor) -> str:
 
 
 def _stride(
-    network: Network, made: TensorValue, entering: TensorValue, at: Place
+    network: Network, made: TensorValue, entering: TensorValue, since: int, at: Place
 ) -> int | tuple[int, ...]:
     """The stride of a shortcut: how far the body moves in what enters, from place to place."""
-    steps = _steps(network, made.node, entering) if made.tensor.spatial else None
+    steps = _steps(network, made.node, entering, since) if made.tensor.spatial else None
     if steps is None or len(made.tensor.dims) != len(entering.tensor.dims):
         message = f"residual body gives {made.tensor}, {entering.tensor} enters:"
         help = "give the shortcut in braces: residual(shortcut={ dense(10) }) { ... }"
@@ -123,10 +129,10 @@ def _stride(
     return strides[0] if len(set(strides)) == 1 else strides
 
 
-def _steps(network: Network, name: str, entering: TensorValue) -> list[Fraction] | None:
+def _steps(network: Network, name: str, entering: TensorValue, since: int) -> list[Fraction] | None:
     """The strides from what enters to a node, along the first way that leads there, or None."""
     nodes = network.nodes.made
-    body = list(takewhile(lambda made: made != entering.node, reversed(nodes)))
+    body = list(islice(reversed(nodes), len(nodes) - since))
     steps = {entering.node: [Fraction(1)] * len(entering.tensor.spatial)}
     for node in (nodes[made] for made in reversed(body)):
         source = next((source for source in node.inputs if source in steps), None)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
-
-import networkx as nx
 
 from netdsl.errors import Warning_
 from netdsl.ir import Graph
@@ -26,13 +25,21 @@ def with_heads(graph: Graph, terms: Iterable[Term]) -> Graph:
 
 def _idle(graph: Graph, predictions: set[str]) -> Iterable[Warning_]:
     """A warning for every head with weights that no loss moves."""
-    learning = predictions.union(*(nx.ancestors(graph.network, name) for name in predictions))
+    learning = graph.behind(predictions)
+    owners = {graph[name].owner for name in learning}
+    towards: dict[str, str] = {name: name for name in [*graph.heads, *graph.outputs]}
+    idle: Counter[str] = Counter()
+    for node in reversed(graph.nodes):
+        head = towards.get(node.name)
+        if head is None or node.name in learning:
+            continue
+        towards.update(dict.fromkeys(node.inputs, head))
+        idle[head] += bool(node.owner not in owners and graph.weights(node))
     for name in dict.fromkeys([*graph.outputs, *graph.heads]):
-        own = {name, *nx.ancestors(graph.network, name)} - learning
-        idle = sum(1 for node in graph if node.name in own and graph.parameters(node))
-        if idle:
-            layers = f"{idle} of its layers" if idle > 1 else "one of its layers"
+        if count := idle[name]:
+            layers = f"{count} of its layers" if count > 1 else "one of its layers"
             message = f"no loss reads {name}: {layers} will not learn"
-            help = f"add a loss: + 0.3 * cross_entropy(@{name})"
+            label = name if "." not in name else "x"
+            help = f"add a loss: + 0.3 * cross_entropy(@{label})"
             node = graph[name]
             yield Warning_("W203", message, node.span, help, node.frames)

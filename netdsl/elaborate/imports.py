@@ -11,10 +11,16 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from netdsl.errors import MeaningError, nearest
+from netdsl.errors import LimitError, MeaningError, NetError, nearest
 from netdsl.source import Source, Span
 from netdsl.syntax import ast
 from netdsl.syntax.parse import parse, read
+
+LONGEST_CHAIN = 32
+"""How many files may stand in a row, each imported by the one before."""
+
+MOST_TEXT = 2_000_000
+"""How many characters all files that one imports may hold together."""
 
 Read = TypeVar("Read")
 
@@ -35,8 +41,9 @@ class Files(Generic[Read]):
     """
 
     root: Path | None
-    known: dict[Path, Read] = field(default_factory=dict)
+    known: dict[Path, Read | NetError] = field(default_factory=dict)
     sources: dict[str, Source] = field(default_factory=dict)
+    size: int = 0
 
     def load(
         self, item: ast.Import, at: Path | None, chain: tuple[Path, ...],
@@ -52,24 +59,41 @@ class Files(Generic[Read]):
             message = f"files import each other: {around}"
             help = "put what both need into a third file"
             raise MeaningError("E152", message, place(item), help)
+        if len(chain) > LONGEST_CHAIN:
+            message = f"more than {LONGEST_CHAIN} files import one another in a row"
+            raise LimitError("E154", message, place(item), "put blocks together in one file")
         if path not in self.known:
-            source = read(self.shown(path))
-            if self.root and path.is_relative_to(self.root):
-                self.sources[path.relative_to(self.root).as_posix()] = source
-            self.known[path] = make(parse(source), path, (*chain, path))
-        return self.known[path]
+            try:
+                self.known[path] = make(parse(self.source(path)), path, (*chain, path))
+            except NetError as error:
+                self.known[path] = error
+        found = self.known[path]
+        if isinstance(found, NetError):
+            raise found
+        return found
+
+    def source(self, path: Path) -> Source:
+        """The text of a file, remembered if it is the project's; LimitError E154 for too much."""
+        source = read(self.shown(path))
+        if self.root and path.is_relative_to(self.root):
+            self.sources[path.relative_to(self.root).as_posix()] = source
+        self.size += len(source.text)
+        if self.size > MOST_TEXT:
+            message = f"the imported files hold more than {MOST_TEXT:_} characters"
+            raise LimitError("E154", message, None, "import fewer files")
+        return source
 
     def find(self, item: ast.Import, at: Path | None) -> Path:
         """The file that an import names; MeaningError E150 or E151."""
         given = item.path if item.path.endswith(".net") else f"{item.path}.net"
-        beside = (at.parent / given).resolve() if at else None
+        beside = resolved(at.parent / given) if at else None
         root = self.root if beside and self.root and at and at.is_relative_to(self.root) else None
         inside = beside is not None and beside.is_relative_to(root or (at or beside).parent)
         if Path(given).is_absolute() or "\\" in given or "\0" in given or (beside and not inside):
             message = f"the import leaves the directory of the main file: {item.path}"
             help = "copy the file there, or write the name of one of the library: resnet"
             raise MeaningError("E151", message, place(item), help)
-        if beside and beside.is_file():
+        if beside and _there(beside):
             return beside
         ours = library()
         if given.removesuffix(".net") in ours:
@@ -84,6 +108,21 @@ class Files(Generic[Read]):
         """A file's path as people read it: seen from where they are, if it lies below."""
         here = Path.cwd()
         return path.relative_to(here) if path.is_relative_to(here) else path
+
+
+def resolved(path: Path) -> Path:
+    """A path without links; as it is where the system cannot follow it."""
+    try:
+        return path.resolve()
+    except (OSError, ValueError, RuntimeError):  # a link in a circle, a name that cannot be
+        return path
+
+
+def _there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):
+        return False
 
 
 def place(item: ast.Import) -> Span:

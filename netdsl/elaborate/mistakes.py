@@ -60,6 +60,9 @@ class Mistakes:
             raise NetError.together(self.found or [error]) from None
         except NetError as error:
             raise NetError.together([*self.found, error]) from None
+        except RecursionError:
+            message = "blocks, braces and expressions nest too deeply"
+            raise LimitError("E131", message, None, "give parts names: let, or block") from None
         except (Lost, Enough):
             pass
         if self.found or made is None:

@@ -213,7 +213,9 @@ class Network:
                 entering = self.entering(current, span, scope)
                 return self.atoms[type(atom)](self, atom, entering, scope, names, label)
             case ast.Ref(name=name):
-                return tensor(name, atom.span, scope)
+                value = tensor(name, atom.span, scope)
+                self.nodes.check_side(value, atom.span, scope)
+                return value
             case ast.Body():
                 return self.body(atom, current, scope, names, label)
             case ast.If(condition=condition, then=then, otherwise=otherwise):

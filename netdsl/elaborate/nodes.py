@@ -10,10 +10,10 @@ from netdsl.elaborate.scope import LOST, Argument, Scope, TensorValue
 from netdsl.elaborate.strangers import habit, told_help
 from netdsl.errors import LimitError, Problem, ShapeError, Warning_
 from netdsl.ir import Node
-from netdsl.op import Layer, Weight
+from netdsl.op import Layer, call_text
 from netdsl.source import Span
 from netdsl.syntax import ast
-from netdsl.tensor import DType, dims_text
+from netdsl.tensor import DType, Tensor, dims_text
 
 MOST_NODES = 20_000
 LARGEST = 2**31 - 1
@@ -59,7 +59,8 @@ class Nodes:
         xs = tuple(value.tensor for value in inputs)
         frames = at.scope.frames
         self._check_types(layer, inputs, at)
-        self._check_side(inputs, at)
+        for value in inputs:
+            self.check_side(value, at.span, at.scope)
         try:
             made = layer.shape(*xs)
             weights = layer.weights(*xs)
@@ -84,31 +85,29 @@ class Nodes:
         name = names.named(at.label.text) if at.label else names.fresh(layer.name)
         sources = tuple(value.node for value in inputs)
         keeps = at.names.twin and (weights or layer.state(*xs))
-        shared = self._shared(name, layer, weights, at) if keeps else ""
+        shared = self._shared(name, layer, xs, at) if keeps else ""
         self.made[name] = Node(name, layer, sources, made, at.span, frames, shared, self.side)
         return TensorValue(name, made)
 
-    def _shared(self, name: str, layer: Layer, weights: Mapping[str, Weight], at: Place) -> str:
+    def _shared(self, name: str, layer: Layer, xs: tuple[Tensor, ...], at: Place) -> str:
         """The layer whose weights a later use of something shared takes: they must be alike."""
         twin = self.made.get(at.names.twin + name.removeprefix(at.names.path))
-        first: dict[str, Weight] = {}
-        if twin and type(twin.layer) is type(layer):
-            first = twin.layer.weights(*(self.made[source].tensor for source in twin.inputs))
-        alike = {n: w.dims for n, w in first.items()} == {n: w.dims for n, w in weights.items()}
-        if twin and alike:
+        before = tuple(self.made[source].tensor for source in twin.inputs) if twin else ()
+        if twin and twin.layer == layer and _kept(layer, xs) == _kept(layer, before):
             return twin.owner
-        message = f"{layer.name} has the weights {_sizes(weights)} here"
+        message = f"{call_text(layer)} has the weights {_sizes(layer, xs)} here"
         if twin:
-            message += f", {_sizes(first)} where they were first used"
+            message += f"; where it was first used it is {call_text(twin.layer)}"
+            message += f" with {_sizes(twin.layer, before)}"
         help = "what is shared must be given tensors of the same channels and sizes"
         raise ShapeError("E209", message, at.span, help, at.scope.frames)
 
-    def _check_side(self, inputs: tuple[TensorValue, ...], at: Place) -> None:
-        for value in inputs:
-            if self.made[value.node].side and not self.side:
-                message = f"{value.node} belongs to a side head, which only training computes"
-                help = "the main flow must do without it: take the word 'side' away, or the reading"
-                raise ShapeError("E210", message, at.span, help, at.scope.frames)
+    def check_side(self, value: TensorValue, span: Span, scope: Scope) -> None:
+        """ShapeError E210 if the main flow reads what only training computes."""
+        if value is not LOST and self.made[value.node].side and not self.side:
+            message = f"{value.node} belongs to a side head, which only training computes"
+            help = "the main flow must do without it: take the word 'side' away, or the reading"
+            raise ShapeError("E210", message, span, help, scope.frames)
 
     def _check_types(self, layer: Layer, inputs: tuple[TensorValue, ...], at: Place) -> None:
         words = {DType.REAL: "real numbers", DType.INT: "whole numbers"}
@@ -129,5 +128,11 @@ class Nodes:
             raise ShapeError("E202", message, at.span, help, at.scope.frames)
 
 
-def _sizes(weights: Mapping[str, Weight]) -> str:
-    return ", ".join(dims_text(weight.dims) for weight in weights.values()) or "none"
+def _kept(layer: Layer, xs: tuple[Tensor, ...]) -> dict[str, tuple[int, ...]]:
+    """The sizes of all that a layer keeps from step to step, learnt or not."""
+    kept = {**layer.weights(*xs), **layer.state(*xs)}
+    return {name: one.dims for name, one in kept.items()}
+
+
+def _sizes(layer: Layer, xs: tuple[Tensor, ...]) -> str:
+    return ", ".join(map(dims_text, _kept(layer, xs).values()))

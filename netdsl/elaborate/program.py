@@ -11,7 +11,7 @@ from netdsl.elaborate.build import parameters
 from netdsl.elaborate.connections import CONNECTIONS
 from netdsl.elaborate.heads import with_heads
 from netdsl.elaborate.homes import Homes
-from netdsl.elaborate.imports import Files
+from netdsl.elaborate.imports import Files, resolved
 from netdsl.elaborate.names import Names
 from netdsl.elaborate.network import Network
 from netdsl.elaborate.overrides import chosen_train
@@ -49,7 +49,7 @@ class Program:
 
         MeaningError for two of a name, and for imports that cannot be.
         """
-        path = path.resolve() if path else None
+        path = resolved(path) if path else None
         read: Files[Program] = Files(path.parent if path else None)
         program = cls._sorted(file, registry, path, (path,) if path else (), read)
         return replace(program, sources=read.sources)
@@ -93,6 +93,8 @@ class Program:
                 self._check_new(name)
                 self.nets[name.text] = item
             case ast.Let(name=name):
+                if name.text in self.imported:
+                    self._check_new(name)
                 self.lets[name.text] = item  # carried out in their order, by Homes
             case ast.Train():
                 _declare_section(self.recipes, item)
@@ -152,6 +154,7 @@ class Program:
     def _chain(self, chosen: ast.Net | ast.Alias) -> list[tuple[ast.Net | ast.Alias, Program]]:
         """A net or an alias, and what it stands for, to the net at the end; each with its file."""
         chain: list[tuple[ast.Net | ast.Alias, Program]] = [(chosen, self)]
+        seen = {(chosen.name.text, id(self))}
         while isinstance(item := chain[-1][0], ast.Alias):
             home = chain[-1][1]
             base = item.base.text
@@ -162,10 +165,11 @@ class Program:
                 help = nearest(base, others) or listed or f'import it: import {base} from "file"'
                 message = f"no net is called '{base}'"
                 raise MeaningError("E142", message, item.base.span, help)
-            if (home.nets[base], home) in chain:
+            if (base, id(home)) in seen:
                 help = "an alias stands for a net: net B = A(classes=100)"
                 message = f"net {chosen.name.text} stands for itself"
                 raise MeaningError("E144", message, item.base.span, help)
+            seen.add((base, id(home)))
             chain.append((home.nets[base], home))
         return chain
 
@@ -232,6 +236,11 @@ class Program:
         advice = f"give it a default, net {net.name.text}({open_}=10), or a value: --set {open_}=10"
         parameters(net.name.text, params, groups, chosen.name.span, inner, scope, advice)
         return inner, net.body
+
+    def scope(self) -> Scope:
+        """What the file itself declares, for expressions that stand in no net."""
+        network = Network(STATEMENTS, ATOMS, CONNECTIONS, self.registry, self.nets)
+        return network.mistakes.told(lambda: Homes(network).of(self))
 
     def train(self, recipe: str | None) -> ast.Train | None:
         """The recipe of that name; the unnamed one, or the only one, if none is asked for."""

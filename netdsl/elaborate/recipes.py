@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, cast
 
-import networkx as nx
-
 from netdsl.arguments import Word
 from netdsl.elaborate.build import build, make, named, no_such
 from netdsl.elaborate.mistakes import walk
@@ -154,6 +152,7 @@ class _Losses:
         self.scope = scope
         self.registry = registry
         self.labels: Tensor | None = None
+        self.behind: dict[str, str | None] = {}
 
     def terms(self, expr: ast.Expr, weight: float) -> list[Term]:
         """The losses of an expression, each with its weight."""
@@ -281,9 +280,11 @@ class _Losses:
 
     def learnt(self, name: str) -> str | None:
         """The first layer with weights that a tensor depends on, if there is one."""
-        before = {name, *nx.ancestors(self.graph.network, name)}
-        found = (n.name for n in self.graph if n.name in before and self.graph.weights(n))
-        return next(found, None)
+        if name not in self.behind:
+            before = self.graph.behind([name])
+            found = (n.name for n in self.graph if n.name in before and self.graph.weights(n))
+            self.behind[name] = next(found, None)
+        return self.behind[name]
 
 
 def _what(tensor: Tensor) -> str:

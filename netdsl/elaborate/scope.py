@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,7 +71,7 @@ class Given:
         return self.span.text
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class BodyValue:
     """``{ ... }`` as a value, with the names that it sees."""
 
@@ -82,7 +82,7 @@ class BodyValue:
         return "{ ... }"
 
 
-@dataclass
+@dataclass(eq=False)
 class SharedValue:
     """``shared tower = pipe``: what it makes, and where it was first used.
 
@@ -105,7 +105,7 @@ class Work:
     left: int = MOST_STEPS
 
 
-@dataclass
+@dataclass(eq=False)
 class Scope:
     """Names and their values, inside other scopes.
 
@@ -118,8 +118,8 @@ class Scope:
 
     parent: Scope | None = None
     names: dict[str, Any] = field(default_factory=dict)
-    defaults: dict[str, tuple[Group | None, ...]] = field(default_factory=dict)
-    labels: dict[str, tuple[TensorValue, Span]] = field(default_factory=dict)
+    defaults: dict[str, Group | None] = field(default_factory=dict)
+    labels: MutableMapping[str, tuple[TensorValue, Span]] = field(default_factory=dict)
     entering: TensorValue | None = None
     frames: tuple[Frame, ...] = ()
     work: Work = field(default_factory=Work)
@@ -165,9 +165,9 @@ class Scope:
     def default(self, name: str) -> tuple[Group, ...]:
         """What calls of a name take unless they say otherwise, the latest default last."""
         found = [scope.defaults[name] for scope in self.chain() if name in scope.defaults]
-        if any(group is None for groups in found for group in groups):
+        if None in found:
             raise Lost
-        return tuple(group for groups in reversed(found) for group in groups if group is not None)
+        return tuple(group for group in reversed(found) if group is not None)
 
     def visible(self) -> list[str]:
         """All names that have a value here."""
@@ -202,6 +202,8 @@ def brief(value: object, limit: int = 60) -> str:
     """A value as the language writes it, cut short: for messages."""
     if isinstance(value, float):
         value = float(f"{value:.10g}")
+    if isinstance(value, (list, tuple)) and len(value) > limit:
+        value = value[:limit]  # each is a sign at least
     text = spell(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 

@@ -22,6 +22,9 @@ def input_(
         if names.path:
             message = "an input stands in a net, not in a block"
             raise scope.error("E120", message, made.span, "a block gets what enters it")
+        if names.repeats:
+            message = "an input stands once, outside of repeats and loops"
+            raise scope.error("E120", message, made.span, "write one input line for each")
         network.check_label(made.name, scope)
         args = (arguments(made.args, scope),)
         value = network.layer("input", args, (), Place(made.span, scope, names, made.name))
@@ -77,7 +80,12 @@ def default(
     with network.mistakes.apart():
         group = _default(network, given, scope)
     name = given.name.text
-    scope.defaults[name] = (*scope.defaults.get(name, ()), group)
+    before = scope.defaults.get(name, ())
+    if group is not None and before is not None:
+        said = {argument.name.text for argument in group if argument.name}
+        kept = (argument for argument in before if argument.name and argument.name.text not in said)
+        group = (*kept, *group)
+    scope.defaults[name] = group if before is not None else None
     return current
 
 

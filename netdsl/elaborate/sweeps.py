@@ -68,33 +68,60 @@ def sweeps(program: Program) -> Iterator[Sweep]:
 
 
 def _sweep(section: ast.Sweep, program: Program) -> Sweep:
+    """A sweep of the first net; every value is tried upon the first ones of all axes."""
     net = program.choose(None).name.text
-    scope = Scope()
-    for item in program.lets.values():
-        scope.names[item.name.text] = evaluate(item.value, scope)
-    made = program.elaborate(net)
+    scope = program.scope()
     wrong: list[NetError] = []
     axes: list[Axis] = []
     for setting in section.settings:
         try:
             if setting.key.text != "goal":
                 axes.append(_axis(setting, scope))
-                _try(axes[-1], program, net)
         except NetError as error:
             wrong.append(error)
-    try:
-        best, figure = _goal(section, made)
-    except NetError as error:
-        raise NetError.together([*wrong, error]) from None
-    count = sum(len(axis.choices) for axis in axes)
-    if count > MOST_CHOICES or not (axes or wrong):
-        message = f"the sweep has {count:,} values" if axes else "the sweep tries nothing"
-        help = f"at most {MOST_CHOICES} are possible" if axes else "write: width = [16, 32, 64]"
-        wrong.append(RecipeError("E321", message, _word(section), help))
+    wrong += _size(section, axes, wrong)
+    recipe = _recipe(section, program)
+    base = program
+    for axis in axes if not wrong else ():
+        try:
+            made = [_with(program, base, axis, choice, net, recipe) for choice in axis.choices]
+            base = made[0]
+        except NetError as error:
+            wrong.append(error)
     if wrong:
         raise NetError.together(wrong)
+    best, figure = _goal(section, base.elaborate(net, recipe))
+    for axis in axes:
+        for choice in axis.choices[1:]:
+            _try(_with(program, base, axis, choice, net, recipe), axis, choice, net, recipe)
     name = section.name.text if section.name else ""
     return Sweep(name, net, tuple(axes), best, figure, _word(section))
+
+
+def _size(section: ast.Sweep, axes: list[Axis], wrong: list[NetError]) -> list[NetError]:
+    """RecipeError E321 if there is nothing to try, or too much."""
+    count = sum(len(axis.choices) for axis in axes)
+    if count <= MOST_CHOICES and (axes or wrong):
+        return []
+    message = f"the sweep has {count:,} values" if axes else "the sweep tries nothing"
+    help = f"at most {MOST_CHOICES} are possible" if axes else "write: width = [16, 32, 64]"
+    return [RecipeError("E321", message, _word(section), help)]
+
+
+def _recipe(section: ast.Sweep, program: Program) -> str | None:
+    """The recipe that a sweep trains by: that of its name, the unnamed or the only one."""
+    name = section.name.text if section.name else None
+    if name in program.recipes:
+        return name
+    named = [recipe for recipe in program.recipes if recipe]
+    if None in program.recipes or len(named) == 1:
+        return None
+    if named:
+        message = f"by which recipe does the sweep train: {', '.join(named)}?"
+        help = f"give it the name of one: sweep {named[0]} {{ ... }}"
+    else:
+        message, help = "a sweep trains, and the file has no train section", "write: train { ... }"
+    raise RecipeError("E320", message, _word(section), help)
 
 
 def _axis(setting: ast.Setting, scope: Scope) -> Axis:
@@ -124,30 +151,36 @@ def _ends(given: Given, expr: ast.Expr) -> tuple[ast.Expr, ...]:
     return tuple(literal(argument.value, argument.span) for argument in given.args)
 
 
-def _try(axis: Axis, program: Program, net: str) -> None:
-    """Carry out the network with each value of an axis."""
-    signature = program.signature(net)
+def _with(
+    program: Program, base: Program, axis: Axis, choice: ast.Expr, net: str, recipe: str | None
+) -> Program:
+    """The program with one value of an axis; RecipeError E322 if nothing has its key."""
+    base_net, names = program.signature(net)
     key = axis.key
-    if key.text in signature[1] and key.text in _keys():
+    if key.text in names and key.text in _keys():
         message = f"'{key.text}' is a parameter of the net and a key of its recipe"
-        raise RecipeError("E322", message, key.span, f"write train.{key.text} for the recipe's")
-    if key.text not in signature[1] and not key.text.startswith("train."):
+        raise RecipeError("E322", message, key.span, "give the parameter another name")
+    if key.text not in names:
         if key.text.partition(".")[0] not in _keys():
-            known = [*signature[1], *_keys()]
+            known = [*names, *_keys()]
             help = nearest(key.text, known) or f"there are {', '.join(known)}"
             message = f"neither the net nor its recipe has '{key.text}'"
             raise RecipeError("E322", message, key.span, help)
         key = replace(key, text=f"train.{key.text}")
-    for choice in axis.choices:
-        change = Override(key, choice)
-        try:
-            file = override(program.file, net, signature, None, [change], program.registry)
-            program.changed(file).elaborate(net)
-        except NetError as error:
-            frame = Frame(f"a sweep with {axis.key.text} = {choice.span.text}", choice.span)
-            for each in error.each():
-                each.frames = (frame, *each.frames)
-            raise
+    change = Override(key, choice)
+    file = override(base.file, net, (base_net, names), recipe, [change], program.registry)
+    return base.changed(file)
+
+
+def _try(program: Program, axis: Axis, choice: ast.Expr, net: str, recipe: str | None) -> None:
+    """Carry out the network with one value of an axis."""
+    try:
+        program.elaborate(net, recipe)
+    except NetError as error:
+        frame = Frame(f"a sweep with {axis.key.text} = {choice.span.text}", choice.span)
+        for each in error.each():
+            each.frames = (frame, *each.frames)
+        raise
 
 
 def _keys() -> list[str]:
@@ -158,9 +191,7 @@ def _keys() -> list[str]:
 def _goal(section: ast.Sweep, made: Elaborated) -> tuple[str, str]:
     """``goal = max(val_accuracy)``: the best of which figure."""
     goal = next((s.value for s in section.settings if s.key.text == "goal"), None)
-    if made.training is None:
-        message, help = "a sweep trains, and the file has no train section", "write: train { ... }"
-        raise RecipeError("E320", message, _word(section), help)
+    assert made.training is not None
     figures = ["val_loss", *(f"val_{m.column()}" for m in made.training.recipe.metrics)]
     best = figure = ""
     if isinstance(goal, ast.Fn) and len(goal.args) == 1:

@@ -282,8 +282,8 @@ def _body(expr: ast.BodyExpr, scope: Scope) -> BodyValue:
 
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "min": min, "max": max, "abs": abs, "len": len, "sum": sum, "ceil": ceil, "floor": floor,
-    "round": lambda value: round(value),
+    "min": min, "max": max, "abs": abs, "len": len, "sum": lambda values: sum(values),
+    "ceil": ceil, "floor": floor, "round": lambda value: round(value),
 }  # fmt: skip
 """What an expression may call. Each takes plain values and makes no large ones of small ones."""
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import networkx as nx
-
 from netdsl.errors import Warning_
 from netdsl.ir import Graph
 
@@ -11,8 +9,7 @@ from netdsl.ir import Graph
 def dead(graph: Graph) -> Graph:
     """The graph without layers that reach no output and no loss; their ends are warned of."""
     wanted = {*graph.outputs, *graph.heads}
-    used = wanted.union(*(nx.ancestors(graph.network, name) for name in wanted))
-    used |= {node.name for node in graph.inputs}
+    used = graph.behind(wanted) | {node.name for node in graph.inputs}
     warnings = [
         Warning_("W202", f"nothing uses {node.name}", node.span, "read it, or leave it out")
         for node in graph

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import networkx as nx
-
 from netdsl.errors import ShapeError
 from netdsl.ir import Graph, Node
 from netdsl.ops.expect import Expect
@@ -15,10 +13,13 @@ def expectations(graph: Graph) -> Graph:
 
     ``expect(params=n)`` counts the layers that lead to it: at the end of a net, all of them.
     """
+    counts: _Counts | None = None
     for node in graph:
         if isinstance(node.layer, Expect):
             _shape(graph, node, node.layer.dims)
-            _count(graph, node, node.layer.params)
+            if node.layer.params is not None:
+                counts = counts or _Counts(graph)
+                _count(graph, node, node.layer.params, counts.behind(node.name))
     return graph
 
 
@@ -31,12 +32,37 @@ def _shape(graph: Graph, node: Node, wanted: tuple[int, ...] | None) -> None:
         raise ShapeError("E205", message, node.span, help, node.frames)
 
 
-def _count(graph: Graph, node: Node, wanted: int | None) -> None:
-    if wanted is None:
-        return
-    above = nx.ancestors(graph.network, node.name)
-    found = sum(graph.parameters(other) for other in graph if other.name in above)
-    if found != wanted:
-        message = f"{wanted:,} parameters were expected, there are {found:,}"
-        help = f"{abs(found - wanted):,} too {'many' if found > wanted else 'few'}"
+def _count(graph: Graph, node: Node, wanted: int, count: int) -> None:
+    if count != wanted:
+        message = f"{wanted:,} parameters were expected, there are {count:,}"
+        help = f"{abs(count - wanted):,} too {'many' if count > wanted else 'few'}"
         raise ShapeError("E206", message, node.span, help, node.frames)
+
+
+class _Counts:
+    """How many parameters lie behind each node, shared ones once: owners are bits of a number."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.sizes: list[int] = []
+        self.masks: dict[str, int] = {}
+        self.known: dict[int, int] = {0: 0}
+        bits: dict[str, int] = {}
+        for node in graph:
+            mask = 0
+            for name in node.inputs:
+                mask |= self.masks[name]
+            if weights := graph.weights(node):
+                bit = bits.setdefault(node.owner, len(bits))
+                if bit == len(self.sizes):
+                    self.sizes.append(sum(weight.tensor.size for weight in weights.values()))
+                mask |= 1 << bit
+            self.masks[node.name] = mask
+
+    def behind(self, name: str) -> int:
+        """The parameters of a node and of all that it depends on."""
+        mask = self.masks[name]
+        if mask not in self.known:
+            digits = reversed(f"{mask:b}")
+            pairs = zip(digits, self.sizes, strict=False)
+            self.known[mask] = sum(size for digit, size in pairs if digit == "1")
+        return self.known[mask]

@@ -88,6 +88,12 @@ def shared_parameters(graph: Graph) -> int:
     return sum(graph.parameters(node) for node in graph if node.owner in owners)
 
 
+def side_parameters(graph: Graph) -> int:
+    """How many of the parameters only side heads use."""
+    main = {node.owner for node in graph if not node.side}
+    return sum(graph.parameters(node) for node in graph if node.owner not in main)
+
+
 def states(graph: Graph) -> dict[str, int]:
     """How many numbers are kept from step to step without being learnt, by their names."""
     found: dict[str, int] = {}

@@ -34,7 +34,7 @@ from typing import Any, Literal
 from netdsl.ir import Graph, Node
 from netdsl.op import State, Weight, call_text
 from netdsl.report.fields import Field
-from netdsl.report.figures import Measured, Peak, shared_parameters, states
+from netdsl.report.figures import Measured, Peak, shared_parameters, side_parameters, states
 from netdsl.report.numbers import counted
 from netdsl.report.summary import (
     axes_text,
@@ -95,7 +95,7 @@ def as_json(measured: Measured, peak: Peak, batch: int) -> str:
         "totals": {
             "parameters": whole.parameters,
             "shared_parameters": shared_parameters(graph),
-            "side_parameters": whole.parameters - main.parameters,
+            "side_parameters": side_parameters(graph),
             "state": states(graph),
             "macs": main.macs,
             "side_macs": whole.macs - main.macs,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from netdsl.ir import Graph, Node
 from netdsl.op import Initializer, call_text
 from netdsl.report.fields import Field
-from netdsl.report.figures import BYTES, Measured, Peak, shared_parameters, states
+from netdsl.report.figures import BYTES, Measured, Peak, shared_parameters, side_parameters, states
 from netdsl.report.numbers import counted, human, size_text
 from netdsl.report.table import WIDTH, Column, table
 from netdsl.report.tree import Block, Row, rows, tree
@@ -135,9 +135,9 @@ def totals(measured: Measured, peak: Peak, batch: int) -> tuple[str, ...]:
     if shared := shared_parameters(graph):
         lines.append(("", f"of them used by several layers, counted once: {shared:,}"))
     if side:
-        held = whole.parameters - main.parameters
+        held = side_parameters(graph)
         lines.append(("", f"of them in side heads (training only): {held:,}"))
-        lines.append(("", f"without side heads: {main.parameters:,}"))
+        lines.append(("", f"without side heads: {whole.parameters - held:,}"))
     lines.append(("state", _state(graph)))
     lines.append(("MACs", f"{human(main.macs)} a sample ({main.macs:,})"))
     if side:

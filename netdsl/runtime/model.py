@@ -39,11 +39,11 @@ class Model:
     ) -> list[dict[str, float]]:
         """Train by the recipe of the file; returns the figures of every epoch.
 
-        ``validation`` is a pair of samples and targets to watch. Where the losses only
-        compare tensors of the network, such as an input that they alone read, targets may be left
-        out. With ``normalize = per_channel`` each input of real numbers that the outputs depend on
-        is normalised by its own channels. Raises ValueError before the first step if the arrays do
-        not suit the network, and `RunError` E503 if the loss stops being a number.
+        ``validation`` is a pair of samples and targets to watch. Where the losses only compare
+        tensors of the network, such as an input that they alone read, targets are not read and may
+        be left out. With ``normalize = per_channel`` each input of real numbers that the outputs
+        depend on is normalised by its own channels. Raises ValueError before the first step if the
+        arrays do not suit the network, and `RunError` E503 if the loss stops being a number.
         """
         recipe = self.needs_recipe()
         most = self.engine.batch
@@ -96,7 +96,7 @@ class Model:
 
     def _held(self, pair: Sequence[Any]) -> Samples:
         """The samples to watch."""
-        if not isinstance(pair, tuple) or len(pair) not in (1, 2):
+        if not isinstance(pair, (tuple, list)) or len(pair) not in (1, 2):
             raise ValueError("validation is a pair: the inputs and their targets")
         try:
             return read(self.engine, *pair)
@@ -105,10 +105,11 @@ class Model:
 
     def _normalizations(self, samples: Samples) -> dict[str, Normalization]:
         """Those of the inputs of real numbers; what only losses read is left as it is."""
-        read = {name for name, _, kind, *_ in self.engine.wanted(target=False) if kind != "int"}
-        if not read:
+        inputs = self.engine.wanted(target=False)
+        names = [name for name, _, kind, _ in inputs if kind != "int"]
+        if not names:
             raise ValueError("normalize = per_channel wants real numbers, the input has words")
-        return {name: normalization(x) for name, x in samples.inputs.items() if name in read}
+        return {name: normalization(samples.inputs[name]) for name in names}
 
     def needs_recipe(self) -> Recipe:
         """The recipe; RunError E505 if the file has none."""
