@@ -68,7 +68,9 @@ def _held(
     if call.args:
         what = "a body" if isinstance(value, BodyValue) else "shared"
         message = f"{call.name.text} is {what}, and takes no arguments"
-        raise scope.error("E112", message, call.span, f"write {call.name.text}")
+        first = call.args[0].value
+        given = f"{first.span.text} -> " if isinstance(first, ast.TensorRef) else ""
+        raise scope.error("E112", message, call.span, f"write {given}{call.name.text}")
     inner = value.scope.inner()
     inner.frames = scope.frames
     if isinstance(value, BodyValue):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import MISSING
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
@@ -46,6 +47,7 @@ def make(op: type[Made], bound: Bound, span: Span, scope: Scope, registry: Regis
                 value = argument_value(op.name, parameter, argument, scope, registry)
                 values[parameter.name] = value
             except NetError as error:
+                error.help = _other(op, parameter, argument.value) or error.help
                 wrong.append(error)
     if wrong:
         raise NetError.together(wrong)
@@ -54,6 +56,18 @@ def make(op: type[Made], bound: Bound, span: Span, scope: Scope, registry: Regis
     except Problem as problem:
         place = bound[problem.argument].span if problem.argument in bound else span
         raise scope.error("E115", problem.message, place, problem.help) from problem
+
+
+def _other(op: type[Op], parameter: Parameter, value: Any) -> str | None:
+    """The parameter that a word belongs to, if it was given to another: ``conv(32, 3, same)``."""
+    if not isinstance(value, Word):
+        return None
+    for other in op.parameters():
+        with suppress(Problem, TypeError):
+            if other != parameter and other.kind is not str and not _is_op(other.kind):
+                accept(other.kind, value)
+                return f"write {other.name}={value.name}"
+    return None
 
 
 def bind(

@@ -24,7 +24,8 @@ LAYERS = {
     "deconvolution": "upconv", "deconvolutional": "upconv", "layernormalization": "layer_norm",
     "localresponsenorm": "lrn", "localresponsenormalization": "lrn", "crossmaplrn": "lrn",
     "stochasticdepth": "drop_path", "positionalencoding": "position",
-    "positionembedding": "position", "positionalembedding": "position", "clstoken": "class_token",
+    "positionembedding": "position", "positionalembedding": "position", "posembedding": "position",
+    "posenc": "position", "clstoken": "class_token",
     "simplernn": "rnn", "elman": "rnn", "cudnnlstm": "lstm", "cudnngru": "gru",
     "assert": "expect",
 }  # fmt: skip
@@ -45,7 +46,7 @@ _CODE = "a file runs no code: make a block of layers"
 
 STEPS = {
     "activation": "write the activation itself as a step: -> relu",
-    "zeropadding": _PADDING, "pad": _PADDING, "reflectionpad": _PADDING, "constantpad": _PADDING,
+    "zeropadding": _PADDING, "zeropad": _PADDING, "pad": _PADDING, "reflectionpad": _PADDING, "constantpad": _PADDING,
     "depthwiseconv": _DEPTHWISE, "depthwiseconvolution": _DEPTHWISE,
     "separableconv": "write it as two: conv(in.c, 3, groups=in.c) -> conv(64, 1)",
     "permute": "channels come first, everywhere: leave it out",

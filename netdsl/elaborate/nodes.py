@@ -70,6 +70,10 @@ class Nodes:
             help = problem.help
             if meant := xs and told_help(layer.name, at.bound, xs[0]):
                 help = f"what enters is known: write {meant}"
+            entered = [self.made[value.node] for value in inputs]
+            for node in entered:
+                if not node.inputs and (doubts := node.layer.warnings()):
+                    help = f"line {node.span.line}: {doubts[0]}"
             raise ShapeError("E201", problem.message, span, help, frames) from problem
         fed = any(not self.made[value.node].inputs for value in inputs)
         seldom = habit(layer.name, at.bound, xs[0], fed) if xs else None
