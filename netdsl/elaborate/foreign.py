@@ -46,7 +46,8 @@ _CODE = "a file runs no code: make a block of layers"
 
 STEPS = {
     "activation": "write the activation itself as a step: -> relu",
-    "zeropadding": _PADDING, "zeropad": _PADDING, "pad": _PADDING, "reflectionpad": _PADDING, "constantpad": _PADDING,
+    "zeropadding": _PADDING, "zeropad": _PADDING, "pad": _PADDING,
+    "reflectionpad": _PADDING, "constantpad": _PADDING,
     "depthwiseconv": _DEPTHWISE, "depthwiseconvolution": _DEPTHWISE,
     "separableconv": "write it as two: conv(in.c, 3, groups=in.c) -> conv(64, 1)",
     "permute": "channels come first, everywhere: leave it out",

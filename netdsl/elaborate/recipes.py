@@ -266,9 +266,10 @@ class _Losses:
         if target is None:
             self.labels = self.labels or wanted
             if self.labels != wanted:
-                message = f"{loss.name} wants labels of {_what(wanted)}, a loss before it"
-                help = "compare it with a tensor of the network: target=@name"
-                raise RecipeError("E314", f"{message} {_what(self.labels)}", span, help)
+                message = f"{loss.name} wants labels of {_what(wanted)}"
+                message += f", but a loss before it wants {_what(self.labels)}"
+                help = "declare an input for the second labels, and compare with it: target=@name"
+                raise RecipeError("E314", message, span, help)
         elif target.tensor != wanted:
             message = f"{loss.name} wants a target of {_what(wanted)}"
             message += f", {target.node} is of {_what(target.tensor)}"
@@ -288,8 +289,9 @@ class _Losses:
 
 
 def _what(tensor: Tensor) -> str:
-    """``10 numbers``, ``1x8x8 classes``: what a target holds for a sample."""
-    return f"{tensor} {'classes' if tensor.dtype is DType.INT else 'numbers'}"
+    """``10 numbers``, ``one class``, ``1x8x8 classes``: what a target holds for a sample."""
+    what = ("class", "classes") if tensor.dtype is DType.INT else ("number", "numbers")
+    return f"one {what[0]}" if tensor.size == 1 else f"{tensor} {what[1]}"
 
 
 def _has_call(expr: ast.Expr) -> bool:
