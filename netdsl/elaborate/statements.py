@@ -76,17 +76,20 @@ def default(
     network: Network, given: ast.Default, current: TensorValue | None, scope: Scope, names: Names
 ) -> TensorValue | None:
     """``default conv(pad=same)``: from here to the end of the braces."""
-    group: Group | None = None
+    found: list[Group] = []
     with network.mistakes.apart():
-        group = _default(network, given, scope)
+        found.append(_default(network, given, scope))
     name = given.name.text
     before = scope.defaults.get(name, ())
-    if group is not None and before is not None:
-        said = {argument.name.text for argument in group if argument.name}
-        kept = (argument for argument in before if argument.name and argument.name.text not in said)
-        group = (*kept, *group)
-    scope.defaults[name] = group if before is not None else None
+    scope.defaults[name] = _merged(before, *found) if found and before is not None else None
     return current
+
+
+def _merged(before: Group, group: Group) -> Group:
+    """Two defaults of one name as one: the later wins."""
+    said = {argument.name.text for argument in group if argument.name}
+    kept = (argument for argument in before if argument.name and argument.name.text not in said)
+    return (*kept, *group)
 
 
 def _default(network: Network, given: ast.Default, scope: Scope) -> Group:
