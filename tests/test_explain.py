@@ -20,7 +20,7 @@ SPECS = Path(__file__).parent.parent / "specs"
 
 
 def net(file: str, name: str | None = None) -> Net:
-    return netdsl.load(SPECS / f"{file}.net", name)
+    return netdsl.load(f"lib:{file}", name)
 
 
 EXPLAINED = {
