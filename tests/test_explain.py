@@ -115,6 +115,6 @@ def test_the_names_of_rows_of_equal_blocks() -> None:
 
 def test_the_command(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        cli.main(["explain", str(SPECS / "resnet.net"), "conv1", "--net", "ResNet101"])
+        cli.main(["explain", "lib:resnet", "conv1", "--net", "ResNet101"])
     assert ended.value.code == 0
     assert capsys.readouterr().out == net("resnet", "ResNet101").explain("conv1") + "\n"
