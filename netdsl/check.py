@@ -20,7 +20,7 @@ from netdsl.source import Span
 from netdsl.syntax import ast
 
 ABSENT = "E001"
-MOST_LAYERS = 1_000_000
+MOST_LAYERS = 200_000
 """How many layers of one file are looked at, those of all networks with all recipes together."""
 
 
