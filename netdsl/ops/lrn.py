@@ -70,4 +70,4 @@ def dx(n, c, s, /, dy, x, y, scale, *, before, after, alpha, beta):
     for i in range(max(0, c - after), min(x.shape[1], c + before + 1)):
         acc += dy[n, i, s] * y[n, i, s] / scale[n, i, s]
     direct = dy[n, c, s] * scale[n, c, s] ** real(-beta)
-    return direct - real(2 * alpha * beta) * x[n, c, s] * acc
+    return direct - real(2) * real(alpha) * real(beta) * x[n, c, s] * acc
