@@ -11,6 +11,7 @@ from typing import Any
 
 from netdsl.compiler import program
 from netdsl.elaborate.build import LACKING
+from netdsl.elaborate.lint import lint
 from netdsl.elaborate.program import Elaborated, Program
 from netdsl.elaborate.sweeps import sweeps
 from netdsl.errors import Frame, LimitError, NetError, Warning_
@@ -121,7 +122,10 @@ class Checked:
 def check(given: Iterable[Path]) -> Checked:
     """Check files and those of directories."""
     checked = Checked()
-    for path in net_files(given):
+    paths, empty = net_files(given)
+    for folder, error in empty.items():
+        checked.error(error, folder)
+    for path in paths:
         file = None
         try:
             file = _File(program(path), path, checked)
@@ -179,6 +183,8 @@ class _File:
         for name, elaborated in self.sound.items():
             if name not in trained:
                 self.warn(elaborated)
+        for error in lint(self.program):
+            self.checked.error(error, self.path)
         for section in self.program.sweeps:
             self.sweep(section)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from bisect import bisect_right
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -67,14 +68,29 @@ class Span:
 
     def excerpt(self) -> str:
         """The guilty line with a caret under the piece (its first line, if it has several)."""
-        line = self.source.line(self.line).replace("\t", " ")
+        line = "".join(map(_visible, self.source.line(self.line)))
         first = self.column - 1
         width = max(1, min(self.end - self.start, len(line) - first))
         shown, first = _window(line, first)
         number = f"{self.line:4} | "
         gutter = " " * (len(number) - 2) + "| "
-        caret = "^" * max(1, min(width, len(shown) - first))
-        return f"{number}{shown}\n{gutter}{' ' * first}{caret}"
+        last = first + max(1, min(width, len(shown) - first))
+        caret = "^" * max(1, _cells(shown[first:last]))
+        return f"{number}{shown}\n{gutter}{' ' * _cells(shown[:first])}{caret}"
+
+
+def _visible(char: str) -> str:
+    """A character as it may be shown: what would command the terminal is not passed on to it."""
+    if char == "\t":
+        return " "
+    hidden = unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp")
+    return "\N{REPLACEMENT CHARACTER}" if hidden else char
+
+
+def _cells(text: str) -> int:
+    """How many columns of a terminal a text fills: some characters fill two, some none."""
+    wide = sum(unicodedata.east_asian_width(char) in "WF" for char in text)
+    return len(text) + wide - sum(unicodedata.combining(char) != 0 for char in text)
 
 
 def _window(line: str, first: int, limit: int = 100) -> tuple[str, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -190,3 +191,23 @@ def test_a_link_to_itself(command: str, tmp_path: Path, capsys: Capture) -> None
 def test_a_folder_without_files(tmp_path: Path, capsys: Capture) -> None:
     assert run("check", tmp_path) == 2
     assert f"error[E414]: there is no .net file in {tmp_path}" in capsys.readouterr().err
+
+
+def test_what_no_network_carries_out_is_looked_at(tmp_path, capsys) -> None:
+    (tmp_path / "parts.net").write_text("net Base { input x(4)\n dense(2) as logits }\n")
+    (tmp_path / "a.net").write_text(
+        'import Base from "parts"\n'
+        "net A(n, deep=false) { input x(4)\n if deep { dnse(3) } else { relu }\n dense(n) as o }\n"
+        "net B = Base\n"
+        "block unused(c, unit) { unit(c) * (c - 1) -> conv(in.c / 2, 3, pad=sam) -> nonsense }\n"
+        "train { loss = cross_entropy(@oo) + cross_entropy(@logits)\n optimizer = sdg(lr=1) }\n"
+    )
+    assert run("check", str(tmp_path / "a.net")) == 2
+    told = capsys.readouterr().out
+    assert re.findall(r"(\d+):\d+: error.(E\d+).: (.*)", told) == [
+        ("3", "E130", "no layer or block is called 'dnse'"),
+        ("6", "E114", "pad of conv wants a size, same or same_upper, not sam"),
+        ("6", "E130", "no layer or block is called 'nonsense'"),
+        ("7", "E103", "no tensor is called 'oo' here"),
+        ("8", "E116", "no optimizer is called 'sdg'"),
+    ]

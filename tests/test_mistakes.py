@@ -20,6 +20,7 @@ import pytest
 import netdsl
 from netdsl.cli import main
 from netdsl.errors import NetError
+from netdsl.source import Source
 
 HERE = Path(__file__).parent
 FILES = sorted((HERE / "mistakes").glob("*.net"))
@@ -219,3 +220,11 @@ def test_values_from_python_that_the_language_cannot_write(value: object, tmp_pa
 def test_a_file_that_is_missing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("summary", str(tmp_path / "none.net")) == 2
     assert capsys.readouterr().err.count("error[E001]") == 1
+
+
+def test_carets_stand_under_wide_characters_and_nothing_commands_the_terminal() -> None:
+    text = 'conv("中文", e\u0301, strides=2) # \x1b[31mred\u202e'
+    start = text.index("strides")
+    shown, caret = Source("a.net", text).span(start, start + 7).excerpt().splitlines()
+    assert shown == '   1 | conv("中文", e\u0301, strides=2) # \ufffd[31mred\ufffd'
+    assert caret == "     | " + " " * len('conv("xxxx", e, ') + "^" * 7

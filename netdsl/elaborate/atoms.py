@@ -16,6 +16,7 @@ from netdsl.elaborate.scope import (
     BodyValue,
     Given,
     Group,
+    Lost,
     Scope,
     SharedValue,
     TensorValue,
@@ -38,6 +39,8 @@ def call(
 ) -> TensorValue | None:
     """A layer, a block, or what a name holds: either of them, a body, something shared."""
     _, value = scope.find(call.name.text)
+    if value is LOST:
+        raise Lost
     if isinstance(value, (BodyValue, SharedValue)):
         return _held(network, value, call, current, scope, names)
     target = value.name if isinstance(value, (Word, Given)) else call.name.text
@@ -103,6 +106,8 @@ def _block(
     name = block.name.text
     inner = scope.called(home, current)
     parameters(name, block.params, args, call.span, inner, scope)
+    if network.dry:
+        return LOST
     shown = ", ".join(f"{key}={brief(value)}" for key, value in inner.names.items())
     shown = f"{name}({shown})" if shown else name
     inner.frames = (*scope.frames, Frame(f"block {shown}", call.span))

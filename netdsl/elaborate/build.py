@@ -41,16 +41,21 @@ def make(op: type[Made], bound: Bound, span: Span, scope: Scope, registry: Regis
     """An op from arguments that are bound to its parameters."""
     values: dict[str, Any] = {}
     wrong: list[NetError] = []
+    lost = False
     for parameter in op.parameters():
         if argument := bound.get(parameter.name):
             try:
                 value = argument_value(op.name, parameter, argument, scope, registry)
                 values[parameter.name] = value
+            except Lost:
+                lost = True
             except NetError as error:
                 error.help = _other(op, parameter, argument.value) or error.help
                 wrong.append(error)
     if wrong:
         raise NetError.together(wrong)
+    if lost:
+        raise Lost
     try:
         return op(**values)
     except Problem as problem:

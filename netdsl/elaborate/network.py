@@ -45,7 +45,8 @@ Atom = Callable[["Network", Any, TensorValue, Scope, Names, ast.Name | None], Te
 class Network:
     """A network in the making: the rules by which statements and steps add to its nodes.
 
-    A mistake is kept and what depends on it is skipped, so that the others are found too.
+    A mistake is kept and what depends on it is skipped, so that the others are found too. A ``dry``
+    one knows no sizes: it goes through all branches and repeats once (`netdsl.elaborate.lint`).
     """
 
     def __init__(
@@ -55,12 +56,14 @@ class Network:
         connections: Mapping[str, Connection],
         registry: Registry,
         nets: Collection[str] = (),
+        dry: bool = False,
     ) -> None:
         self.statements = statements
         self.atoms = atoms
         self.connections = connections
         self.registry = registry
         self.nets = nets
+        self.dry = dry
         self.layers: dict[str, type[Layer]] = registry["layer"]  # type: ignore[assignment]
         self.nodes = Nodes()
         self.mistakes = Mistakes()
@@ -188,6 +191,8 @@ class Network:
 
     def count(self, expr: ast.Expr, scope: Scope) -> int:
         """How often a step is repeated."""
+        if self.dry:
+            return 1
         value = known(evaluate(expr, scope), expr.span, scope)
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             message = f"a repeat wants a whole number from 0 on, not {brief(value)}"
@@ -219,6 +224,8 @@ class Network:
             case ast.Body():
                 return self.body(atom, current, scope, names, label)
             case ast.If(condition=condition, then=then, otherwise=otherwise):
+                if self.dry:
+                    return self.both(atom, scope, names)
                 chosen = then if truth(condition, scope) else otherwise
                 if chosen is None:
                     return current
@@ -226,11 +233,25 @@ class Network:
             case ast.For():
                 return self.loop(atom, current, scope, names)
 
+    def both(self, choice: ast.If, scope: Scope, names: Names) -> TensorValue:
+        """Both ways of a choice, where nothing is known."""
+        with self.mistakes.apart():
+            truth(choice.condition, scope)
+        for body in filter(None, (choice.then, choice.otherwise)):
+            self.body(body, LOST, scope, names)
+        return LOST
+
     def loop(
         self, loop: ast.For, current: TensorValue | None, scope: Scope, names: Names
     ) -> TensorValue | None:
         """``for a, b in list { }``."""
-        values = known(evaluate(loop.values, scope), loop.values.span, scope)
+        values: Any = None
+        if self.dry:
+            with self.mistakes.apart():
+                evaluate(loop.values, scope)
+            values = [(LOST,) * len(loop.names) if len(loop.names) > 1 else LOST]
+        else:
+            values = known(evaluate(loop.values, scope), loop.values.span, scope)
         if not isinstance(values, (list, tuple)):
             message = f"for goes through a list, not {brief(values)}"
             help = "write [64, 128] or 1..n"

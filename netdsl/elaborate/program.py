@@ -147,9 +147,14 @@ class Program:
 
     def signature(self, name: str | None) -> tuple[str, list[str]]:
         """The net that a net or an alias stands for, and the names of its parameters."""
-        net, _ = self._chain(self.choose(name))[-1]
-        assert isinstance(net, ast.Net)
+        net, _ = self.stands_for(name)
         return net.name.text, [param.name.text for param in net.params]
+
+    def stands_for(self, name: str | None) -> tuple[ast.Net, Program]:
+        """The net that a net or an alias stands for, and its file."""
+        net, home = self._chain(self.choose(name))[-1]
+        assert isinstance(net, ast.Net)
+        return net, home
 
     def _chain(self, chosen: ast.Net | ast.Alias) -> list[tuple[ast.Net | ast.Alias, Program]]:
         """A net or an alias, and what it stands for, to the net at the end; each with its file."""

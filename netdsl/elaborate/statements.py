@@ -28,6 +28,7 @@ def input_(
         network.check_label(made.name, scope)
         args = (arguments(made.args, scope),)
         value = network.layer("input", args, (), Place(made.span, scope, names, made.name))
+    value = LOST if network.dry else value
     scope.labels.setdefault(made.name.text, (value, made.name.span))
     return value
 

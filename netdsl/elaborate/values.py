@@ -44,7 +44,15 @@ def evaluate(expr: ast.Expr, scope: Scope) -> Any:
 
 def arguments(args: tuple[ast.Arg, ...], scope: Scope) -> Group:
     """Evaluate the arguments of a call."""
-    return tuple(Argument(arg.name, evaluate(arg.value, scope), arg.value.span) for arg in args)
+    return tuple(Argument(arg.name, _or_lost(arg.value, scope), arg.value.span) for arg in args)
+
+
+def _or_lost(expr: ast.Expr, scope: Scope) -> Any:
+    """The value, or `LOST`: the other arguments of a call are looked at all the same."""
+    try:
+        return evaluate(expr, scope)
+    except Lost:
+        return LOST
 
 
 def truth(expr: ast.Expr, scope: Scope) -> bool:
@@ -109,6 +117,8 @@ def _fn(expr: ast.Fn, scope: Scope) -> Any:
     if function is None:
         return Given(expr.name.text, args, expr.span, scope)
     values = [known(arg.value, arg.span, scope) for arg in args]
+    if any(value is LOST for value in values):
+        raise Lost
     scope.spend(expr.span, _cost(values))
     try:
         if any(arg.name for arg in args):
