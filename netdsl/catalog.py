@@ -14,6 +14,7 @@ from netdsl.compiler import program
 from netdsl.elaborate.imports import library
 from netdsl.elaborate.program import Program
 from netdsl.errors import DataError, nearest
+from netdsl.finder import LIBRARY
 from netdsl.passes import run
 from netdsl.report.figures import main_macs
 from netdsl.report.numbers import human
@@ -55,6 +56,8 @@ class Book:
 def show(name: str | None, machine: bool, width: int, say: Callable[[str], None]) -> None:
     """Tell of the library, or of one file of it; DataError E419 if it has no such file."""
     ours = library()
+    # Whatever names a file of the library to the other commands names it here.
+    name = name and name.removeprefix(LIBRARY).removesuffix(".net")
     if name is not None and name not in ours:
         help = nearest(name, ours) or f"it has {', '.join(ours)}"
         raise DataError("E419", f"the library has no {name}", help=help)

@@ -80,6 +80,8 @@ def summary(
     chosen = form[0] if form else "text"
     if chosen in ("json", "csv") and (unfold or depth is not None):
         raise click.UsageError(f"--{chosen} tells every layer: leave out --depth and --unfold")
+    if chosen == "csv" and batch is not None:
+        raise click.UsageError("--csv tells the figures of one sample: leave out --batch")
     loaded = _load(file, net, changes, recipe)
     click.echo(loaded.summary(chosen, batch=batch, depth=depth, unfold=unfold, width=columns()))
 
@@ -93,7 +95,7 @@ def explain(file: Path, layer: str, net: str | None, changes: Sequence[str]) -> 
     """Show how a LAYER or a block comes about: formulas with their numbers, weights, what it sees.
 
     LAYER is a name that the summary shows, after those of the blocks around it, or an end of that
-    which only one has: stage2.bottleneck1.conv1, bottleneck2..4.
+    which only one has: stage2.bottleneck1.residual1.conv1, bottleneck2..4.
     """
     click.echo(_load(file, net, changes).explain(layer, columns()))
 

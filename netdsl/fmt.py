@@ -25,10 +25,15 @@ def fmt(given: Iterable[Path], check: bool, diff: bool, say: Say, complain: Say)
     """Format files and those of directories; the exit status.
 
     With ``check`` or ``diff`` nothing is written; with ``check`` the status is 1 if a file would
-    change. A file with a mistake is left alone, and the status is 2.
+    change. A file with a mistake is left alone, and the status is 2; so it is for a directory
+    without files.
     """
-    status = changed = same = 0
-    for path in net_files(given):
+    paths, empty = net_files(given)
+    for error in empty.values():
+        complain(str(error))
+    status = max((error.status for error in empty.values()), default=0)
+    changed = same = 0
+    for path in paths:
         try:
             old = _read(path)
             new = format_source(old)

@@ -20,7 +20,7 @@ def starters() -> dict[str, Path]:
     return {path.stem: path for path in sorted(folder.glob("*.net"))}
 
 
-def write(name: Path | None, like: str, say: Callable[[str], None]) -> None:
+def write(name: str | None, like: str, say: Callable[[str], None]) -> None:
     """Write ``name`` with the ending .net, and tell what to do with it.
 
     DataError E417 if there is nothing of the name ``like`` or ``name`` is none, E416 if the file is
@@ -30,10 +30,7 @@ def write(name: Path | None, like: str, say: Callable[[str], None]) -> None:
     if like not in known:
         help = nearest(like, known) or f"there are {', '.join(known)}"
         raise DataError("E417", f"there is no {like} to begin with", help=help)
-    path = Path(like) if name is None else name
-    if not path.name:
-        raise DataError("E417", f"{path} is no name for a file", help="netdsl new mine")
-    path = _ending(path)
+    path = _path(like if name is None else name)
     if path.exists():
         help = f"give another name: netdsl new {path.stem}2"
         raise DataError("E416", f"{path} is there already", help=help)
@@ -46,8 +43,13 @@ def write(name: Path | None, like: str, say: Callable[[str], None]) -> None:
         say("the first training compiles kernels, which takes some 20 seconds")
 
 
-def _ending(path: Path) -> Path:
-    return path if path.suffix == ".net" else path.with_name(f"{path.name}.net")
+def _path(name: str) -> Path:
+    """The file of that name; ``..`` and ``.net`` are none."""
+    path = Path(name)
+    stem = path.name.removesuffix(".net")
+    if not stem.strip(". "):
+        raise DataError("E417", f"'{name}' is no name for a file", help="netdsl new mine")
+    return path.with_name(f"{stem}.net")
 
 
 def _text(of: Program) -> str:

@@ -46,12 +46,12 @@ def list_(name: str | None, machine: bool) -> None:
 
 
 @click.command("new")
-@click.argument("name", type=click.Path(path_type=Path), required=False)
+@click.argument("name", required=False)
 @click.option(
     "--like", default="digits", show_default=True, metavar="NAME",
     help="What to begin with: digits, which trains at once, or a FILE of the library.",
 )  # fmt: skip
-def new_(name: Path | None, like: str) -> None:
+def new_(name: str | None, like: str) -> None:
     """Write NAME.net, a network to begin with."""
     from netdsl.starter import write
 

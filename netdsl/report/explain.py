@@ -20,6 +20,8 @@ from netdsl.source import Span
 from netdsl.tensor import dims_text
 from netdsl.windows import by_axis
 
+LEAST = 40
+"""An explanation is never narrower."""
 MOST_NAMES = 6
 """So many names are listed, and how many more there are."""
 
@@ -33,7 +35,7 @@ def explain(measured: Measured, name: str, width: int = WIDTH) -> str:
     Of equal blocks that the summary shows in one row, ``bottleneck2..3``, the first is explained.
     MeaningError E170 if there is none, E171 if there are several.
     """
-    graph = measured.graph
+    graph, width = measured.graph, max(width, LEAST)
     equal = _range(graph, name) if ".." in name else None
     full = equal.path if equal else find(graph, name)
     if full in graph:

@@ -26,10 +26,11 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from io import StringIO
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from netdsl.ir import Graph, Node
 from netdsl.op import State, Weight, call_text
@@ -39,8 +40,8 @@ from netdsl.report.numbers import counted
 from netdsl.report.summary import (
     axes_text,
     begins,
+    cells,
     chosen_rows,
-    field_text,
     label,
     summary,
     totals,
@@ -51,7 +52,7 @@ from netdsl.source import Span
 Form = Literal["text", "markdown", "csv", "json"]
 
 VERSION = 1
-TITLES = ("layer", "call", "output", "parameters", "MACs", "receptive field")
+TITLES = ("layer", "call", "output", "parameters", "MACs", "memory", "receptive field")
 CSV_TITLES = (
     "name", "op", "call", "file", "line", "inputs", "output", "parameters", "shared", "side",
     "macs", "activation_bytes", "receptive_field",
@@ -67,7 +68,9 @@ def written(
     unfold: bool,
     width: int,
 ) -> str:
-    """The figures of a network in one of the forms."""
+    """The figures of a network in one of the forms; ValueError for any other."""
+    if form not in get_args(Form):
+        raise ValueError(f"form must be one of {', '.join(get_args(Form))}, not {form!r}")
     if form == "json":
         return as_json(measured, peak, batch)
     if form == "csv":
@@ -145,24 +148,32 @@ def as_csv(measured: Measured) -> str:
 
 def as_markdown(measured: Measured, peak: Peak, batch: int, depth: int | None, unfold: bool) -> str:
     """The table of the summary for a paper or a readme."""
-    lines = [_line(TITLES), _line(["---", "---", "---", "---:", "---:", "---:"])]
+    lines = [_line(TITLES), _line(["---"] * 3 + ["---:"] * 4)]
     shown = chosen_rows(tree(measured.graph), depth, unfold)
-    lines += [_line(_cells(measured, row)) for row in shown]
-    found = (f"{' '.join(line.split())}" for line in totals(measured, peak, batch))
-    return "\n".join((f"**{measured.graph.name}**", "", *lines, "", *(f"- {t}" for t in found)))
+    lines += [_line(_cells(measured, row, batch)) for row in shown]
+    about = f"MACs are for one sample, memory is for a batch of {batch}."
+    found = (f"- {_plain(' '.join(line.split()))}" for line in totals(measured, peak, batch))
+    return "\n".join((f"**{_plain(measured.graph.name)}**", "", *lines, "", about, "", *found))
 
 
-def _cells(measured: Measured, row: Row) -> list[str]:
-    made = measured.total(row.nodes)
-    call = row.region.call if row.region else call_text(row.nodes[0].layer)
-    return [
-        "&nbsp;" * 3 * row.depth + label(row),
-        f"`{call}`",
-        str(row.last.tensor),
-        counted(made.parameters),
-        counted(made.macs),
-        field_text(measured, row.last),
-    ]
+def _cells(measured: Measured, row: Row, batch: int) -> list[str]:
+    """What a row of the text says, but for MACs to the digit."""
+    _, call, output, parameters, _, memory, field = cells(measured, row, batch)
+    name = "&nbsp;" * 3 * row.depth + _plain(label(row))
+    macs = counted(measured.total(row.nodes).macs)
+    return [name, _code(call), output, parameters, macs, memory, field]
+
+
+def _plain(text: str) -> str:
+    """Text in which Markdown finds no marks of its own; ``_line`` sees to ``|``."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)
+
+
+def _code(text: str) -> str:
+    """A span of code: its fence is longer than any run of backticks in it."""
+    fence = "`" * (1 + max(map(len, re.findall("`+", text)), default=0))
+    gap = " " if text.startswith("`") or text.endswith("`") else ""
+    return f"{fence}{gap}{text}{gap}{fence}"
 
 
 def _line(cells: Sequence[str]) -> str:

@@ -1,7 +1,8 @@
 """Pieces of text that know how wide they are, laid out in lines of at most ``WIDTH`` columns.
 
-A bracket is one line where it fits, else one row a line; but arguments that hold braces leave it
-to these to be broken, so that text laid out once stays so. All widths are known when a piece is
+A bracket is one line where it fits, else one row a line. Braces and branches break before what
+stands around them: once broken they stay so, hence nothing may hang on how wide they were, or text
+laid out twice would differ from text laid out once. All widths are known when a piece is
 made, so nothing is laid out twice, and deep nesting costs no more than its size. Texts of several
 lines carry the indent of all their lines but the first.
 """
@@ -20,17 +21,23 @@ INDENT = 2
 
 
 class Size(NamedTuple):
-    """The columns of the first and the last line of a piece, and whether it has several."""
+    """The columns of the first and the last line of a piece, and whether it has several.
+
+    ``middle`` are those of the widest line between two pieces that are tall themselves.
+    """
 
     first: int
     last: int
     tall: bool
+    middle: int = 0
 
     def then(self, other: Size) -> Size:
         """The size of two pieces, one behind the other."""
         first = self.first if self.tall else self.first + other.first
         last = other.last if other.tall else self.last + other.last
-        return Size(first, last, self.tall or other.tall)
+        between = self.last + other.first if self.tall and other.tall else 0
+        middle = max(self.middle, other.middle, between)
+        return Size(first, last, self.tall or other.tall, middle)
 
 
 @dataclass(frozen=True)
@@ -62,7 +69,12 @@ class Seq:
     @cached_property
     def size(self) -> Size:
         """The size on as few lines as may be."""
-        return _sum(self.parts)
+        return _sum(map(size, self.parts))
+
+    @cached_property
+    def tight(self) -> Size:
+        """The size with braces and branches broken."""
+        return _sum(map(_tight, self.parts))
 
 
 @dataclass(frozen=True)
@@ -95,14 +107,21 @@ class Bracket:
         return Size(len(self.open), len(self.close), True) if self.forced else size(self.flat)
 
     @cached_property
+    def tight(self) -> Size:
+        """The size with braces and branches broken."""
+        if self.forced or (self.rows and not self.comma):
+            return Size(len(self.open), len(self.close), True)
+        return _tight(self.flat)
+
+    @cached_property
     def braced(self) -> bool:
         """Whether there are braces in it, or it is one of braces."""
         return self.open == "{" or any(_braced(row.doc) for row in self.rows)
 
     @property
     def whole(self) -> bool:
-        """Whether it is never broken for its width."""
-        return self.comma == "," and self.braced and not self.forced
+        """Whether it is never broken for its width: what is in its braces is, or it is empty."""
+        return not self.forced and (not self.rows or (self.comma == "," and self.braced))
 
     def broken(self, indent: int) -> str:
         """One row a line."""
@@ -131,6 +150,28 @@ class Series:
         if not self.forced:
             return size(self.flat)
         return Size(size(self.rows[0].doc).first + 3, size(self.rows[-1].doc).last, True)
+
+    @cached_property
+    def tight(self) -> Size:
+        """The size with braces and branches broken."""
+        if not self.forced:
+            return _tight(self.flat)
+        return Size(_tight(self.rows[0].doc).first + 3, _tight(self.rows[-1].doc).last, True)
+
+    def whole(self, indent: int, column: int, after: int) -> bool:
+        """Whether it stays together for its width: its braces break, and that is enough.
+
+        But if a line for each step leaves all braces whole, then the arrows are broken.
+        """
+        if self.forced or not _fits(self.tight, indent, column, after):
+            return False
+        columns = [column, *[indent + INDENT] * (len(self.rows) - 1)]
+        behind = [*[len(" ->")] * (len(self.rows) - 1), after]
+        sizes = [size(row.doc) for row in self.rows]
+        return any(
+            one.tall or at + one.first + more > WIDTH
+            for one, at, more in zip(sizes, columns, behind, strict=True)
+        )
 
     def broken(self, indent: int, column: int, after: int) -> str:
         """Every step on lines of its own."""
@@ -178,6 +219,8 @@ def lay(doc: Doc, indent: int, column: int, after: int) -> str:
     if not doc.forced and _fits(doc.size, indent, column, after):
         return lay(doc.flat, indent, column, after)
     if isinstance(doc, Series):
+        if doc.whole(indent, column, after):
+            return lay(doc.flat, indent, column, after)
         return doc.broken(indent, column, after)
     return lay(doc.flat, indent, column, after) if doc.whole else doc.broken(indent)
 
@@ -193,7 +236,7 @@ def _braced(doc: Doc) -> bool:
 def _lay_parts(parts: tuple[Doc, ...], indent: int, column: int, after: int) -> str:
     behind = [Size(after, after, False)]
     for part in reversed(parts[1:]):
-        behind.append(size(part).then(behind[-1]))
+        behind.append(_tight(part).then(behind[-1]))
     texts: list[str] = []
     for part, rest in zip(parts, reversed(behind), strict=True):
         text = lay(part, indent, column, rest.first)
@@ -204,14 +247,20 @@ def _lay_parts(parts: tuple[Doc, ...], indent: int, column: int, after: int) -> 
 
 def _fits(size: Size, indent: int, column: int, after: int) -> bool:
     if size.tall:
-        return column + size.first <= WIDTH and indent + size.last + after <= WIDTH
+        inner = indent + max(size.last + after, size.middle)
+        return column + size.first <= WIDTH and inner <= WIDTH
     return column + size.first + after <= WIDTH
 
 
-def _sum(docs: Iterable[Doc]) -> Size:
+def _tight(doc: Doc) -> Size:
+    """The size of a piece whose braces and branches are broken."""
+    return size(doc) if isinstance(doc, str) else doc.tight
+
+
+def _sum(sizes: Iterable[Size]) -> Size:
     total = Size(0, 0, False)
-    for doc in docs:
-        total = total.then(size(doc))
+    for one in sizes:
+        total = total.then(one)
     return total
 
 

@@ -5,6 +5,7 @@ steps of a net that such a tensor enters. Words after it:
 
 - ``in=3x32x32``, ``in=int:200``: the block holds steps; `Block.source` puts a net around them
 - ``file=lenet.net``: later blocks of the page find it under that name
+- ``draw=Large``: the net that the picture shows, if not the first
 - ``error=E204``, ``warning=W201``: what the compiler says of it
 - ``slow``: run by the slow tests alone
 """

@@ -10,9 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from netdsl.compiler import Net, load_source
-from netdsl.source import Source
-from reference.pages import DOCS, blocks, written
+import netdsl
+from netdsl.compiler import Net
+from reference.pages import DOCS, Block, blocks, written
 
 MARK = "<!-- drawn from sha256:{} -->\n"
 
@@ -21,12 +21,24 @@ def pictures() -> dict[str, Net]:
     """The path of each picture in docs/, and the net that it shows."""
     found: dict[str, Net] = {}
     for page, path in written().items():
-        for block in blocks(page, path.read_text()):
+        shown = [block for block in blocks(page, path.read_text()) if block.language == "net"]
+        for block in shown:
             if block.picture:
                 name = f"pictures/{block.picture}.svg"
                 assert name not in found, f"two blocks are drawn as {name}"
-                found[name] = load_source(Source("example.net", block.source))
+                found[name] = _net(block, shown)
     return found
+
+
+def _net(block: Block, page: list[Block]) -> Net:
+    """The net of a block, which may import the files of its page."""
+    with TemporaryDirectory() as folder:
+        for part in page:
+            if "part" in part.words:
+                Path(folder, part.word("file")).write_text(part.source)
+        path = Path(folder, "example.net")
+        path.write_text(block.source)
+        return netdsl.load(path, block.word("draw") or None)
 
 
 def current(name: str, net: Net) -> bool:
