@@ -2,23 +2,47 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterable
 from difflib import unified_diff
 from pathlib import Path
+from typing import NamedTuple
 
 from netdsl.errors import NetError
 from netdsl.files import replace
 from netdsl.folders import net_files
-from netdsl.source import Source
-from netdsl.syntax.files import MAX_BYTES, from_bytes
+from netdsl.syntax.files import MAX_BYTES, from_bytes, read_bytes
 from netdsl.syntax.format import format_source
-from netdsl.syntax.parse import read
 
 Say = Callable[[str], None]
 
 PIPE = Path("-")
 """Stands for standard input; what comes from there goes to standard output."""
+
+_MARK = b"\xef\xbb\xbf"
+_END = re.compile(r"\r\n?|\n")
+
+
+class _Change(NamedTuple):
+    """A text and its canonical form, and whether a byte order mark stands before the text."""
+
+    old: str
+    new: str
+    mark: bool
+
+    @property
+    def needed(self) -> bool:
+        """Whether the file has to be written."""
+        return self.mark or self.old != self.new
+
+    @property
+    def unseen(self) -> str:
+        """What changes and shows in no line."""
+        ends = set(_END.findall(self.old)) - {*_END.findall(self.new), "\n"}
+        open_end = bool(self.new) and not self.old.endswith("\n")
+        what = {"byte order mark": self.mark, "line ends": bool(ends) or open_end}
+        return ", ".join(name for name, changes in what.items() if changes)
 
 
 def fmt(given: Iterable[Path], check: bool, diff: bool, say: Say, complain: Say) -> int:
@@ -35,15 +59,14 @@ def fmt(given: Iterable[Path], check: bool, diff: bool, say: Say, complain: Say)
     changed = same = 0
     for path in paths:
         try:
-            old = _read(path)
-            new = format_source(old)
+            change = _change(path)
             if path == PIPE and not (check or diff):
-                say(new.removesuffix("\n"))
-            elif new == old.text:
+                say(change.new.removesuffix("\n"))
+            elif not change.needed:
                 same += 1
             else:
                 changed += 1
-                _differs(path, old.text, new, check, diff, say)
+                _differs(path, change, check, diff, say)
         except NetError as error:
             complain(str(error))
             status = max(status, error.status)
@@ -53,19 +76,29 @@ def fmt(given: Iterable[Path], check: bool, diff: bool, say: Say, complain: Say)
     return max(status, 1 if check and changed else 0)
 
 
-def _differs(path: Path, old: str, new: str, check: bool, diff: bool, say: Say) -> None:
+def _differs(path: Path, change: _Change, check: bool, diff: bool, say: Say) -> None:
     if diff:
-        before, after = old.splitlines(), new.splitlines()
-        say("\n".join(unified_diff(before, after, str(path), f"{path}, formatted", lineterm="")))
+        before, after = _lines(change.old), _lines(change.new)
+        shown = [*unified_diff(before, after, str(path), f"{path}, formatted", lineterm="")]
+        if change.unseen:
+            shown.append(f"{path}: {change.unseen}")
+        say("\n".join(shown))
     elif check:
         say(f"would format {path}")
     else:
         # A link stays one.
-        replace(path.resolve(), new.encode())
+        replace(path.resolve(), change.new.encode())
         say(f"formatted {path}")
 
 
-def _read(path: Path) -> Source:
-    if path == PIPE:
-        return from_bytes("standard input", sys.stdin.buffer.read(MAX_BYTES + 1))
-    return read(path)
+def _lines(text: str) -> list[str]:
+    """The lines without their ends, whichever these are."""
+    *lines, last = _END.split(text)
+    return [*lines, last] if last else lines
+
+
+def _change(path: Path) -> _Change:
+    piped = path == PIPE
+    data = sys.stdin.buffer.read(MAX_BYTES + 1) if piped else read_bytes(path)
+    source = from_bytes("standard input" if piped else str(path), data)
+    return _Change(source.text, format_source(source), data.startswith(_MARK))

@@ -189,8 +189,20 @@ def test_a_link_to_itself(command: str, tmp_path: Path, capsys: Capture) -> None
 
 
 def test_a_folder_without_files(tmp_path: Path, capsys: Capture) -> None:
-    assert run("check", tmp_path) == 2
-    assert f"error[E414]: there is no .net file in {tmp_path}" in capsys.readouterr().err
+    told = f"error[E414]: there is no .net file in {tmp_path / 'empty'}"
+    (tmp_path / "empty").mkdir()
+    assert run("check", tmp_path / "empty") == 2
+    assert told in capsys.readouterr().out
+    (tmp_path / "a.net").write_text("net A { input x(4)\n  dense(2) }\n")
+    assert run("check", tmp_path / "empty", tmp_path / "a.net") == 2
+    shown = capsys.readouterr().out
+    assert told in shown and "checked 1 file, 1 network: 1 error, no warnings" in shown
+    assert run("check", "--json", tmp_path / "empty", tmp_path / "a.net") == 2
+    (finding,) = json.loads(capsys.readouterr().out)
+    assert (finding["code"], finding["file"]) == ("E414", str(tmp_path / "empty"))
+    assert run("fmt", tmp_path / "empty", tmp_path / "a.net") == 2
+    shown = capsys.readouterr()
+    assert told in shown.err and f"formatted {tmp_path / 'a.net'}" in shown.out
 
 
 def test_what_no_network_carries_out_is_looked_at(tmp_path, capsys) -> None:

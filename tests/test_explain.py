@@ -100,6 +100,12 @@ def test_names() -> None:
     assert raised.value.code == "E171" and "and 10 more" in (raised.value.help or "")
 
 
+def test_an_explanation_has_a_least_width() -> None:
+    loaded = net("resnet", "ResNet50")
+    assert loaded.explain("conv1", width=5) == loaded.explain("conv1", width=40)
+    assert loaded.explain("stage1", width=-1) == loaded.explain("stage1", width=40)
+
+
 def test_the_names_of_rows_of_equal_blocks() -> None:
     loaded = net("resnet", "ResNet50")
     lines = loaded.explain("stage3.bottleneck2..6").splitlines()

@@ -51,6 +51,32 @@ def test_nothing_is_written_where_one_only_asks(folder: Path, capsys: Capture) -
     assert (folder / "ugly.net").read_text() == UGLY
 
 
+UNSEEN = {
+    "windows": (TIDY.replace("\n", "\r\n").encode(), "line ends"),
+    "mixed": (TIDY.replace("\n", "\r\n", 1).encode(), "line ends"),
+    "open": (TIDY.removesuffix("\n").encode(), "line ends"),
+    "marked": (TIDY.encode("utf-8-sig"), "byte order mark"),
+    "both": (TIDY.replace("\n", "\r\n").encode("utf-8-sig"), "byte order mark, line ends"),
+}
+
+
+@pytest.mark.parametrize("name", UNSEEN)
+def test_what_no_line_shows_is_said(name: str, folder: Path, capsys: Capture) -> None:
+    file, (data, what) = folder / f"{name}.net", UNSEEN[name]
+    file.write_bytes(data)
+    for given, status in ((["--diff"], 0), (["--check", "--diff"], 1)):
+        assert run("fmt", *given, file.name) == status
+        assert capsys.readouterr().out == f"{name}.net: {what}\n"
+    assert file.read_bytes() == data
+    assert run("fmt", file.name) == 0
+    assert file.read_bytes() == TIDY.encode()
+    file.write_bytes(data.replace(b"dense(2)", b"dense( 2)"))
+    run("fmt", "--diff", file.name)
+    lines = capsys.readouterr().out.splitlines()
+    assert "-  dense( 2)" in lines and lines[-1] == f"{name}.net: {what}"
+    assert sum(line.startswith("-") for line in lines) == 2, "the head and one line"
+
+
 def test_the_pipe(folder: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     def piped(*args: str, text: str) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))

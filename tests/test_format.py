@@ -8,13 +8,18 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from random_programs import programs
 from test_syntax import bare
 
 from netdsl.errors import SyntaxFault
 from netdsl.source import Source
+from netdsl.syntax import ast
 from netdsl.syntax.comments import comments_of
 from netdsl.syntax.format import WIDTH, format_file, format_source
 from netdsl.syntax.parse import parse
+from netdsl.syntax.scene import WORDS
 
 HERE = Path(__file__).parent
 OURS = {
@@ -121,6 +126,50 @@ LAYOUTS = {
 }
 
 
+ROW = "conv(128, 3, stride=2, pad=same, bias=false) -> bn -> relu -> conv(c, 3, pad=same)"
+SHORT = "conv(c, 1) -> bn"
+LONG = f"{ROW} -> bn"
+NAME = "n" * 30
+# What is written on one line, and the lines that it becomes.
+TOO_LONG = {
+    f"residual(shortcut=project) {{ {LONG} }}": ["residual(shortcut=project) {", f"  {LONG}", "}"],
+    f"mean(drop=0.1) [{LONG}, {SHORT}]": ["mean(drop=0.1) [", f"  {LONG}", f"  {SHORT}", "]"],
+    f"for n in [64, 128] {{ {LONG} }}": ["for n in [64, 128] {", f"  {LONG}", "}"],
+    f"dense_block(4) {{ {LONG} }}": ["dense_block(4) {", f"  {LONG}", "}"],
+    f"if f(n) {{ {SHORT} }} else {{ {LONG} }}": [
+        f"if f(n) {{ {SHORT} }} else {{",
+        f"  {LONG}",
+        "}",
+    ],
+    f"relu -> f(n) {{ {LONG} }} -> relu": ["relu -> f(n) {", f"  {LONG}", "} -> relu"],
+    f"{NAME} -> f(n) {{ {SHORT} }} -> {NAME} -> {NAME}": [
+        f"{NAME} ->",
+        f"  f(n) {{ {SHORT} }} ->",
+        f"  {NAME} ->",
+        f"  {NAME}",
+    ],
+    f"f(shortcut={{ {LONG} }}) {{ {SHORT} }}": [
+        "f(shortcut={",
+        f"  {LONG}",
+        f"}}) {{ {SHORT} }}",
+    ],
+    f"f({NAME}1, {NAME}2, {NAME}3) {{ {SHORT} }}": [
+        "f(",
+        *[f"  {NAME}{at}," for at in (1, 2, 3)],
+        f") {{ {SHORT} }}",
+    ],
+}
+
+
+@pytest.mark.parametrize("line", TOO_LONG)
+def test_braces_and_branches_break_before_what_stands_around_them(line: str) -> None:
+    wanted = "".join(f"  {row}\n" for row in TOO_LONG[line])
+    assert check(f"block unit(c) {{\n  {line}\n}}\n") == f"block unit(c) {{\n{wanted}}}\n"
+    assert check(f"block unit(c) {{ {LONG} -> relu }}") == (
+        f"block unit(c) {{\n  {LONG} -> relu\n}}\n"
+    )
+
+
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_layout(name: str) -> None:
     text, wanted = LAYOUTS[name]
@@ -157,13 +206,45 @@ def scatter(text: str, chance: random.Random) -> str:
             "\t",
             "\n\n\n",
         ]
-        longer = text[:at] + chance.choice(pieces) + text[at:]
-        try:
-            parse(Source("f", longer))
-        except SyntaxFault:
-            continue
-        text = longer
+        text = _if_it_reads(text[:at] + chance.choice(pieces) + text[at:], text)
     return text
+
+
+def stretch(text: str, chance: random.Random) -> str:
+    """The text with some braces and branches put on one line, and some names made long."""
+    for _ in range(chance.randrange(12)):
+        spots = [*re.finditer(r"[{\[]\s*\n[^\n#]*\n\s*[}\]]", text)]
+        if spots:
+            spot = chance.choice(spots)
+            joined = re.sub(r"\s+", " ", spot[0])
+            text = _if_it_reads(text[: spot.start()] + joined + text[spot.end() :], text)
+    word = re.compile(r'(?<![\w."#])[a-z]\w*')
+    names = sorted({*word.findall(text)} - WORDS)
+    long = {name: f"{name}_{'long' * chance.randrange(1, 14)}" for name in names}
+    some = {name: long[name] for name in names if chance.random() < 0.4}
+    return _if_it_reads(word.sub(lambda one: some.get(one[0], one[0]), text), text)
+
+
+def _if_it_reads(text: str, other: str) -> str:
+    try:
+        parse(Source("f", text))
+    except SyntaxFault:
+        return other
+    return text
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_lines_too_long_are_laid_out_once_and_for_all(seed: int) -> None:
+    chance = random.Random(seed)
+    texts = [text for text in (*OURS.values(), *OTHERS.values()) if len(text) < 2500]
+    for _ in range(60):
+        check(stretch(chance.choice(texts), chance))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
+@given(programs, st.randoms(use_true_random=False))
+def test_random_programs_with_long_names(file: ast.File, chance: random.Random) -> None:
+    check(stretch(format_file(file), chance))
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -113,6 +113,9 @@ def test_one_file_of_the_list(capsys: Capture) -> None:
     told = capsys.readouterr().out
     assert "ResNet101 = ResNet50(layers=[3, 4, 23, 3])" in told
     assert "  bottleneck(c, stride=1)\n" in told
+    for name in ("lib:resnet", "resnet.net"):
+        assert run("list", name) == 0
+        assert capsys.readouterr().out == told
     assert run("list", "googlenet") == 0
     assert " 1.58 G " in capsys.readouterr().out, "side heads are training's"
     assert run("list", "resnt") == 2
@@ -167,8 +170,9 @@ def test_a_new_file_like_one_of_the_library(capsys: Capture) -> None:
     assert Path("resnet.net").read_bytes() == (SPECS / "resnet.net").read_bytes()
     assert run("new", "--like", "digit") == 2
     assert "help: did you mean 'digits'?" in capsys.readouterr().err
-    assert run("new", ".") == 2
-    assert "error[E417]" in capsys.readouterr().err
+    for name in (".", "..", "", ".net", "a/.."):
+        assert run("new", name) == 2
+        assert f"error[E417]: '{name}' is no name for a file" in capsys.readouterr().err
     assert run("new", "none/mine") == 1
     assert "error[E501]" in capsys.readouterr().err
 

@@ -76,6 +76,45 @@ TRANSLATIONS = {
     'Conv2DTranspose(64, 2, padding="same")': None,
     'Conv1D(64, 3, padding="causal")': None,
     "LayerNorm([3, 32, 32])": None,
+    'AveragePooling2D(3, padding="same")': "avgpool(3, pad=same_upper, count_pad=false)",
+    "AvgPool2d(3, 2, 1, False, False)": "avgpool(3, 2, 1, false, false)",
+    "MaxPool2d(3, 2, 1, 1, False, True)": "maxpool(3, 2, 1, ceil=true)",
+    "UpSampling2D(size=2)": "upsample(factor=2)",
+    'Upsample(scale_factor=2, mode="nearest")': "upsample(factor=2, mode=nearest)",
+    "LSTM(10, 20, batch_first=True)": "lstm(20, returns=all)",
+    "GRU(10, 20)": "gru(20, returns=all)",
+    "LSTM(input_size=10, hidden_size=20)": "lstm(units=20, returns=all)",
+    "LSTM(20, return_sequences=True)": "lstm(20, returns=all)",
+    "LSTM(20)": "lstm(20)",
+    "Flatten() -> Dense(10, trainable=True, input_shape=(3, 4))": "dense(10)",
+    'Conv2d(3, 64, 3, padding_mode="zeros")': "conv(64, 3)",
+    "ReLU(True)": "relu",
+    "AdaptiveAvgPool2d((1, 1))": "global_avgpool",
+    "Upsample(size=(32, 32))": None,
+    "Upsample(32)": None,
+    "UpsamplingBilinear2d(scale_factor=2)": None,
+    "LSTM(10, 20, 2)": None,
+    "LSTM(20, batch_first=True)": None,
+    "RNN(LSTMCell(20))": None,
+    "Dense(10, trainable=False)": None,
+    'Dense(10, name="in")': None,
+    'Dense(10, name="größe")': None,
+    'Conv2d(3, 64, 3, padding_mode="reflect")': None,
+    'Conv2d(3, 64, 3, 1, 1, 1, 1, True, "reflect")': None,
+    "BatchNorm2d(16, affine=False, track_running_stats=False)": None,
+    "BatchNorm2d(16, momentum=None)": None,
+    "BatchNormalization(-1, 0.99, 0.001)": None,
+    "BatchNormalization(axis=3)": None,
+    "LayerNormalization(axis=[1, 2, 3])": None,
+    "Softmax(dim=2)": None,
+    "ReLU(6.0)": None,
+    "AdaptiveMaxPool2d(7)": None,
+    "AdaptiveAvgPool2d(output_size=7)": None,
+    "GlobalAveragePooling2D(keepdims=True)": None,
+    "Conv2D(64, 3.5)": None,
+    "Conv2D(64, -3)": None,
+    'Conv2D(64, 3, activation="leaky_relu")': None,
+    "cat([@a, @b], dim=2)": None,
 }
 """Calls, and what the help writes for the last of them; None where nothing is surely the same."""
 
@@ -83,7 +122,8 @@ TRANSLATIONS = {
 @pytest.mark.parametrize("call", TRANSLATIONS)
 def test_calls_of_other_systems_are_written_in_ours(call: str, tmp_path: Path) -> None:
     file = tmp_path / "a.net"
-    head = "net A {\n  input image(3x32x32)\n"
+    sizes = "3x32" if any(name in call for name in ("LSTM", "GRU", "RNN")) else "3x32x32"
+    head = f"net A {{\n  input image({sizes})\n"
     file.write_text(f"{head}  {call}\n}}\n")
     with pytest.raises(NetError) as caught:
         netdsl.load(file)

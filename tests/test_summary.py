@@ -19,6 +19,7 @@ from netdsl.autodiff import schedule
 from netdsl.compiler import Net, load_source, nets
 from netdsl.op import REGISTRY
 from netdsl.report.figures import plain_peak
+from netdsl.report.formats import CSV_TITLES
 from netdsl.report.numbers import human, size_text
 from netdsl.schedule import Term
 from netdsl.source import Source
@@ -176,6 +177,24 @@ def test_sizes(size: int, text: str) -> None:
 
 def test_markdown(golden) -> None:
     golden("summary/LeNet5.md", net("lenet5").summary("markdown") + "\n")
+    golden("summary/towers.md", towers().summary("markdown", batch=2) + "\n")
+
+
+def test_markdown_of_names_with_marks() -> None:
+    text = """
+net A_b(a="`|", b="``") { input _x_(4)
+  named(a) -> named(b) -> bn -> dense(1) }
+block named(text) { relu }
+"""
+    shown = load_source(Source("marks.net", text)).summary("markdown", unfold=True)
+    calls = ('| ``named(text="`\\|")`` |', '| ```named(text="``")``` |')
+    for part in ("**A\\_b**", "| \\_x\\_ |", *calls):
+        assert part in shown
+
+
+def test_there_is_no_other_form() -> None:
+    with pytest.raises(ValueError, match="one of text, markdown, csv, json, not 'bogus'"):
+        net("lenet5").summary("bogus")  # type: ignore[arg-type]
 
 
 def test_csv(golden) -> None:
@@ -191,6 +210,18 @@ def test_csv(golden) -> None:
 
 def test_json(golden) -> None:
     golden("summary/towers.json", towers().summary("json", batch=4) + "\n")
+
+
+def test_the_keys_are_documented() -> None:
+    page = (SPECS.parent / "docs" / "commands.md").read_text()
+    section = page.partition("## summary\n")[2].partition("\n## ")[0]
+    told = json.loads(towers().summary("json"))
+    layer = told["layers"][-1]
+    objects = (told, told["inputs"][0], layer, *layer["weights"].values())
+    keys = {key for each in objects for key in each} | {*told["totals"], *CSV_TITLES}
+    keys |= {key for block in told["blocks"].values() for key in block}
+    keys |= {key for seen in layer["receptive_field"].values() for key in seen}
+    assert not [key for key in keys if f"`{key}`" not in section]
 
 
 @pytest.mark.parametrize("path", sorted(SPECS.glob("*.net")), ids=lambda path: path.stem)
@@ -237,6 +268,7 @@ WRONG = [
     ("--markdown", "--json"),
     ("--json", "--depth", "1"),
     ("--csv", "--unfold"),
+    ("--csv", "--batch", "5"),
     ("--batch", "0"),
     ("--depth", "-1"),
 ]

@@ -131,7 +131,7 @@ ARGUMENTS = {
     "num_layers": _LATER, "return_state": "returns=all gives all positions: leave it out",
     "bidirectional": "join two directions: concat [ lstm(64), lstm(64, reverse=true) ]",
     "dropout": _DROPOUT, "recurrent_dropout": _DROPOUT, "drop_rate": _DROPOUT,
-    "keep_prob": "p is the part that is left out: p=0.5",
+    "keep_prob": "it belongs to dropout, where p is the part that is left out",
     "kernel_regularizer": _DECAY, "bias_regularizer": _DECAY, "regularizer": _DECAY,
     "batch_normalize": "batch normalisation is a step of its own: write -> bn after it",
     "track_running_stats": "running statistics are always kept: leave it out",
@@ -149,6 +149,76 @@ ARGUMENTS = {
     "betas": "write beta1=0.9, beta2=0.999",
 }  # fmt: skip
 """Arguments of layers, losses, optimizers …: what to do instead."""
+
+_CONV = "out_channels kernel_size stride padding"
+_RNN = "hidden_size num_layers"
+_POOL = "kernel_size stride padding"
+_KERAS_POOL = "pool_size strides padding data_format"
+
+ORDERS = {
+    # PyTorch
+    "ConvNd": f"in_channels {_CONV} dilation groups bias padding_mode",
+    "ConvTransposeNd": f"in_channels {_CONV} output_padding groups bias dilation padding_mode",
+    "Linear": "in_features out_features bias",
+    "BatchNormNd": "num_features eps momentum affine track_running_stats",
+    "LayerNorm": "normalized_shape eps elementwise_affine",
+    "MaxPoolNd": f"{_POOL} dilation return_indices ceil_mode",
+    "AvgPoolNd": f"{_POOL} ceil_mode count_include_pad divisor_override",
+    "AdaptiveAvgPoolNd": "output_size", "AdaptiveMaxPoolNd": "output_size",
+    "Upsample": "output_shape scale_factor mode",
+    "UpsamplingNearestNd": "output_shape scale_factor",
+    "LSTM": f"input_size {_RNN} bias batch_first dropout bidirectional",
+    "GRU": f"input_size {_RNN} bias batch_first dropout bidirectional",
+    "RNN": f"input_size {_RNN} nonlinearity bias batch_first dropout bidirectional",
+    "LocalResponseNorm": "size alpha beta k",
+    "Flatten": "start_dim end_dim", "Softmax": "dim", "ReLU": "inplace", "ReLU6": "inplace",
+    # PyTorch and Keras
+    "LeakyReLU": "negative_slope inplace", "ELU": "alpha inplace", "Dropout": "p inplace",
+    "Embedding": "vocab dim padding_idx",
+    # Keras
+    "ConvND": "filters kernel_size strides padding data_format dilation_rate groups activation "
+              "use_bias",
+    "ConvNDTranspose": "filters kernel_size strides padding",
+    "Dense": "units activation use_bias",
+    "MaxPoolingND": _KERAS_POOL, "MaxPoolND": _KERAS_POOL,
+    "AveragePoolingND": _KERAS_POOL, "AvgPoolND": _KERAS_POOL,
+    "UpSamplingND": "factor data_format interpolation",
+    "SimpleRNN": "units activation use_bias",
+}  # fmt: skip
+"""What the arguments without names are, in order; N is the number of dimensions."""
+
+NEUTRAL = {
+    "padding_mode": {"zeros"}, "data_format": {"channels_first"}, "track_running_stats": {"true"},
+    "affine": {"true"}, "trainable": {"true"}, "requires_grad": {"true"}, "num_layers": {"1"},
+    "dropout": {"0", "0.0"}, "recurrent_dropout": {"0", "0.0"}, "bidirectional": {"false"},
+    "return_indices": {"false"}, "return_state": {"false"}, "stateful": {"false"},
+    "divisor_override": {"none"}, "align_corners": {"false", "none"}, "keepdims": {"false"},
+    "output_size": {"1", "1x1", "1x1x1"}, "output_shape": {"none"}, "start_dim": {"1"},
+    "end_dim": {"-1"}, "bias_initializer": {"zeros"}, "kernel_regularizer": {"none"},
+    "bias_regularizer": {"none"}, "activity_regularizer": {"none"}, "unit_forget_bias": {"true"},
+    "center": {"true"}, "scale": {"true"}, "groups": {"1"}, "dilation": {"1", "1x1"},
+    "dilation_rate": {"1", "1x1"}, "recurrent_activation": {"sigmoid"}, "reset_after": {"true"},
+    "dtype": {"none"}, "device": {"none"}, "stride": {"none"}, "strides": {"none"},
+    "approximate": {"none", "false"},
+}  # fmt: skip
+"""Values of arguments that change nothing, so that a translation leaves them out."""
+
+AXES = {("softmax", "dim", "1"), ("softmax", "axis", "-1"), ("bn", "axis", "1"),
+        ("bn", "axis", "-1"), ("layer_norm", "axis", "-1"), ("join", "dim", "1"),
+        ("join", "axis", "-1")}  # fmt: skip
+"""Where an axis is surely that of the channels."""
+
+FREE = {
+    "input_shape", "input_dim", "in_channels", "in_features", "num_features", "input_size",
+    "input_length", "normalized_shape", "inplace", "batch_first",
+}  # fmt: skip
+"""Arguments that change nothing here, whatever their values: what enters is known."""
+
+UNLIKE = {
+    "attention", "positionalencoding", "posenc", "upsamplingbilinear",
+    "localresponsenormalization",
+}  # fmt: skip
+"""Layers that resemble one of ours and compute something else: no call of them is translated."""
 
 CONNECTIONS = {
     "stride": "the stride is that of the layers in its body: leave it out",

@@ -74,7 +74,7 @@ class Files(Generic[Read]):
 
     def source(self, path: Path) -> Source:
         """The text of a file, remembered if it is the project's; LimitError E154 for too much."""
-        source = read(self.shown(path))
+        source = self.read(path)
         if self.root and path.is_relative_to(self.root):
             self.sources[path.relative_to(self.root).as_posix()] = source
         self.size += len(source.text)
@@ -104,10 +104,17 @@ class Files(Generic[Read]):
         where = "beside this one, nor in the library" if at else "of that name in the library"
         raise MeaningError("E150", f"there is no file {item.path} {where}", place(item), help)
 
-    def shown(self, path: Path) -> Path:
-        """A file's path as people read it: seen from where they are, if it lies below."""
+    def read(self, path: Path) -> Source:
+        """A file's text, named as people read it: by its place in netdsl if it is the library's.
+
+        Others are named as seen from where they are, if they lie below.
+        """
+        ours = library().get(path.stem)
+        own = self.root is not None and path.is_relative_to(self.root)
+        if ours and not own and ours.resolve() == path:
+            return Source(f"netdsl/specs/{path.name}", read(path).text)
         here = Path.cwd()
-        return path.relative_to(here) if path.is_relative_to(here) else path
+        return read(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def resolved(path: Path) -> Path:

@@ -296,7 +296,7 @@ def _check_strict(graph: Graph, inner: Scope, net: ast.Name) -> None:
         message = f"strict must be true or false, not {brief(strict)}"
         raise MeaningError("E114", message, net.span, "write strict=true")
     if strict and graph.warnings:
-        help = "strict=true makes an error of it"
+        help = "mend it, or leave strict=true out"
         wrong = (ShapeError("E208", w.message, w.span, help, w.frames) for w in graph.warnings)
         raise NetError.together(wrong)
 

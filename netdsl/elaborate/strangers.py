@@ -170,6 +170,8 @@ def argument_help(
         return _renamed(synonyms[name], argument, known)
     if name in ("activation", "act"):
         return _activation(called, value)
+    if name == "keep_prob" and "p" in known:
+        return _left_out(value)
     table = KEYS if called == "train" else ARGUMENTS
     if name.lower() in table:
         help = table[name.lower()]
@@ -177,6 +179,13 @@ def argument_help(
     if not known:
         return f"it has no parameters: write {called}"
     return nearest(name, known) or listed
+
+
+def _left_out(kept: Any) -> str:
+    """What ``p`` is where a call says how much is kept."""
+    number = isinstance(kept, (int, float)) and not isinstance(kept, bool) and 0 < kept <= 1
+    part = "p is the part that is left out"
+    return f"{part}: p={1 - kept:.12g}" if number else f"{part}: p = 1 - keep_prob"
 
 
 def _renamed(ours: str, argument: Argument, known: list[str]) -> str:

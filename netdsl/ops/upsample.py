@@ -25,7 +25,7 @@ class Upsample(Layer, name="upsample"):
     mode: Literal["nearest", "bilinear"] = "nearest"
 
     view = staticmethod(in_space)
-    synonyms = {"size": "factor", "scale_factor": "factor", "interpolation": "mode"}
+    synonyms = {"scale_factor": "factor", "interpolation": "mode"}
     examples = (
         ("upsample", "2x2x3"),
         ("upsample(3x2)", "1x2x2"),

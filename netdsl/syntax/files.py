@@ -12,7 +12,12 @@ MAX_BYTES = 1_000_000
 
 
 def read_text(path: str | Path) -> Source:
-    """A file as a source, named as the user named it; at most ``MAX_BYTES`` are ever read."""
+    """A file as a source, named as the user named it."""
+    return _decode(str(path), read_bytes(path))
+
+
+def read_bytes(path: str | Path) -> bytes:
+    """What a file holds that may be a source; at most ``MAX_BYTES`` are ever read."""
     name = str(path)
     try:
         size, data = _load(Path(path))
@@ -25,7 +30,7 @@ def read_text(path: str | Path) -> Source:
         reason = getattr(error, "strerror", None) or str(error)
         raise SyntaxFault("E001", f"{name} cannot be read: {reason.lower()}") from None
     _check_size(name, size)
-    return _decode(name, data)
+    return data
 
 
 def from_bytes(name: str, data: bytes) -> Source:

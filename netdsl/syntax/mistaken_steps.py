@@ -171,19 +171,29 @@ def _unconnected(scene: Scene) -> SyntaxFault | None:
         return None
     if before.type == "NAME" and word.type in NUMBERS | {"STRING"}:
         message = f"missing parentheses around the arguments of {before}"
-        rest = scene.source.text[word.start : scene.span().end]
-        for index in range(scene.at + 1, len(scene.words)):
-            piece = scene.words[index]
-            if piece not in (",", "=") and piece.type not in NUMBERS | {"NAME", "STRING"}:
-                break
-            rest = scene.between(scene.at, index).text
-        return SyntaxFault("E040", message, scene.span(), f"write {before}({rest.strip(', ')})")
+        return SyntaxFault("E040", message, scene.span(), f"write {before}({_arguments(scene)})")
     if word.type in NUMBERS | {"STRING"} or word == "-" or not begins_value(word):
         return None
     message = f"missing -> or newline between {scene.unit_before()} and {scene.unit_after()}"
     argument = before.type == "NAME" and word.type == "NAME" and scene.after != "("
     help = f"write {before}({word}) if {word} is an argument" if argument else None
     return SyntaxFault("E040", message, scene.span(), help)
+
+
+def _arguments(scene: Scene) -> str:
+    """From the refused word to the end of the line, with the commas that arguments need."""
+    text = ""
+    line = scene.span().line
+    for word in scene.words[scene.at :]:
+        if scene.source.span(word.start, word.end).line != line:
+            break
+        if word not in (",", "=") and word.type not in NUMBERS | {"NAME", "STRING"}:
+            break
+        if not text or text.endswith("=") or word in (",", "="):
+            text += word
+        else:
+            text += f" {word}" if text.endswith(",") else f", {word}"
+    return text.rstrip(",=")
 
 
 def _no_step(scene: Scene) -> SyntaxFault | None:

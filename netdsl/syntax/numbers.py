@@ -11,6 +11,8 @@ from netdsl.syntax.words import Word, place
 
 MAX_DIGITS = 18
 NUMBERS = {"INT", "FLOAT", "DIMS"}
+# As people write 1x8x8 with blanks inside, or another sign.
+_DIMENSIONS = re.compile(r"[0-9_x]+(?:[ \t]*[xX×][ \t]*[0-9][0-9_]*)+")
 
 
 def read_number(text: str) -> int | float | tuple[int, ...]:
@@ -25,8 +27,9 @@ def read_number(text: str) -> int | float | tuple[int, ...]:
 def check_numbers(words: list[Word], source: Source) -> dict[int, SyntaxFault]:
     """What is wrong with numbers, by offset: they are too large, or something sticks to them."""
     wrong: dict[int, SyntaxFault] = {}
+    end = 0
     for at, word in enumerate(words):
-        if word.type not in NUMBERS:
+        if word.type not in NUMBERS or word.start < end:
             continue
         fault = _check_size(word, source) or _check_end(words[at : at + 3], source)
         point = words[at - 1] if at else word
@@ -34,6 +37,7 @@ def check_numbers(words: list[Word], source: Source) -> dict[int, SyntaxFault]:
             fault, word = _check_point(point, word, source), point
         if fault:
             wrong[word.start] = fault
+            end = fault.span.end if fault.span else end
     return wrong
 
 
@@ -72,10 +76,10 @@ def _check_end(words: list[Word], source: Source) -> SyntaxFault | None:
         further = after.type in NUMBERS | {"NAME"} and after.start == word.end
         return _malformed(place(source, number, after if word == "." and further else word))
     if number.type != "FLOAT" and re.fullmatch(r"[xX][0-9]*|×", word):
-        last = after if after.type in NUMBERS and word in ("x", "X", "×") else word
-        span = place(source, number, last)
+        found = _DIMENSIONS.match(source.text, number.start)
+        span = source.span(*found.span()) if found else place(source, number, word)
         dims = re.sub(r"\s+", "", span.text).lower().replace("×", "x")
-        help = f"write it as one word: {dims}"
+        help = f"write it as one word: {dims}" if found else "a number follows each x, as in 3x3"
         said = "has blanks inside" if re.search(r"\s", span.text) else "is not a number"
         return SyntaxFault("E013", f"{span.text} {said}", span, help)
     return None

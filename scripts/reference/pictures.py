@@ -6,6 +6,7 @@ graphviz text, and that is what is compared.
 
 from __future__ import annotations
 
+from contextlib import chdir
 from hashlib import sha256
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -32,13 +33,13 @@ def pictures() -> dict[str, Net]:
 
 def _net(block: Block, page: list[Block]) -> Net:
     """The net of a block, which may import the files of its page."""
-    with TemporaryDirectory() as folder:
+    # A picture tells the places of its layers, and these must not be those of a folder of today.
+    with TemporaryDirectory() as folder, chdir(folder):
         for part in page:
             if "part" in part.words:
-                Path(folder, part.word("file")).write_text(part.source)
-        path = Path(folder, "example.net")
-        path.write_text(block.source)
-        return netdsl.load(path, block.word("draw") or None)
+                Path(part.word("file")).write_text(part.source)
+        Path("example.net").write_text(block.source)
+        return netdsl.load("example.net", block.word("draw") or None)
 
 
 def current(name: str, net: Net) -> bool:

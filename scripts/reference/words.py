@@ -6,8 +6,8 @@ INTRO = """\
 # Layers, and all else that has a name
 
 Everything in this page is told by the op itself: the formula is the first line of its file, shapes
-and counts are what it computes. `netdsl explain FILE LAYER` shows the formula of a layer of your net
-at the terminal, with its own numbers.
+and counts are what it computes. `netdsl explain FILE LAYER` shows the formula of a layer of your
+net at the terminal, with its own numbers.
 
 A *size* is a number, or one number for each spatial axis: `conv(64, 3)`, `conv(64, 3x5)`. Layers
 with a window work on 1-D, 2-D and 3-D inputs by the rank of what enters. Shapes are of one sample,
