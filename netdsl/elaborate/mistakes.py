@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import fields
 from typing import TypeVar
 
@@ -21,12 +20,32 @@ class Enough(Exception):
     """So many mistakes were found that no more are looked for."""
 
 
+class Apart:
+    """``with`` this, mistakes are kept and what is lost is passed over; limits are not."""
+
+    __slots__ = ("mistakes",)
+
+    def __init__(self, mistakes: Mistakes) -> None:
+        self.mistakes = mistakes
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, LimitError) or not isinstance(error, (NetError, Lost)):
+            return False
+        if isinstance(error, NetError):
+            self.mistakes.add(error)
+        return True
+
+
 class Mistakes:
     """Errors found so far. What depends on a mistake is skipped, so that none is told of twice."""
 
     def __init__(self) -> None:
         self.found: list[NetError] = []
         self._told: set[object] = set()
+        self._apart = Apart(self)
 
     def add(self, error: NetError) -> None:
         """Keep an error, and those it carries, if they are new."""
@@ -38,17 +57,9 @@ class Mistakes:
         if len(self.found) >= MOST_MISTAKES:
             raise Enough
 
-    @contextmanager
-    def apart(self) -> Generator[None]:
+    def apart(self) -> Apart:
         """Keep the error of what stands inside, so that what follows is looked at too."""
-        try:
-            yield
-        except Lost:
-            pass
-        except LimitError:
-            raise
-        except NetError as error:
-            self.add(error)
+        return self._apart
 
     def told(self, work: Callable[[], Made]) -> Made:
         """What ``work`` makes; all mistakes that it meets are raised as one error."""

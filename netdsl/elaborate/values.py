@@ -221,17 +221,16 @@ def _compute(op: str, left: Any, right: Any) -> Any:
         raise Problem(f"{left} {op} 0 is a division by zero")
     if op == "/" and isinstance(left, int) and isinstance(right, int) and left % right == 0:
         return left // right
-    too_large = Problem(f"{left} {op} {right} is too large")
     if op == "**" and (abs(right) > 1000 or (left == 0 and right < 0)):
-        raise too_large
+        raise Problem(f"{left} {op} {right} is too large")
     try:
         result = _OPERATORS[op](left, right)
     except OverflowError:
-        raise too_large from None
+        raise Problem(f"{left} {op} {right} is too large") from None
     if isinstance(result, complex):
         raise Problem(f"{left} ** {right} is no real number")
     if not isinstance(result, bool) and abs(result) > BIGGEST:
-        raise too_large
+        raise Problem(f"{left} {op} {right} is too large")
     return result
 
 
