@@ -108,7 +108,7 @@ def _block(
     parameters(name, block.params, args, call.span, inner, scope)
     if network.dry:
         return LOST
-    scope.spend(call.span, 2)  # to enter a block is more work than a step
+    scope.spend(call.span, 7)  # to enter a block is the work of some steps
     shown = ", ".join(f"{key}={brief(value)}" for key, value in inner.names.items())
     shown = f"{name}({shown})" if shown else name
     inner.frames = (*scope.frames, Frame(f"block {shown}", call.span))
