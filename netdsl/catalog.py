@@ -91,7 +91,7 @@ def _listed(of: Program, name: str) -> Listed:
     return Listed(
         name,
         _base(item) if isinstance(item, ast.Alias) else _call(name, item.params),
-        sum(map(graph.parameters, graph)),
+        graph.learnt(),
         main_macs(graph),
         {node.name: str(node.tensor) for node in graph.inputs},
     )

@@ -48,6 +48,6 @@ def _facts(net: Net) -> dict[str, object]:
     return {
         "file": net.file.span.source.name,
         "net": net.name,
-        "parameters": sum(map(graph.parameters, graph)),
+        "parameters": graph.learnt(),
         "macs": main_macs(graph),
     }

@@ -59,8 +59,9 @@ class Net:
     """The project's files that it imports, by their paths from its own directory."""
 
     def __repr__(self) -> str:
-        parameters = sum(map(self.graph.parameters, self.graph))
-        return f"Net {self.name}: {len(self.graph.nodes)} layers, {parameters:,} parameters"
+        return (
+            f"Net {self.name}: {len(self.graph.nodes)} layers, {self.graph.learnt():,} parameters"
+        )
 
     @property
     def graph(self) -> Graph:

@@ -139,6 +139,10 @@ class Graph:
             return 0
         return sum(weight.tensor.size for weight in self.weights(node).values())
 
+    def learnt(self) -> int:
+        """How many numbers all nodes learn."""
+        return sum(map(self.parameters, self))
+
     def macs(self, node: Node) -> int:
         """Multiply-accumulate operations of a node for one sample."""
         return node.layer.macs(*self.tensors(node))

@@ -78,6 +78,11 @@ def flat(tensor: Tensor) -> tuple[int, ...]:
     return (-1,)
 
 
+def rows(tensor: Tensor) -> tuple[int, ...]:
+    """``(batch, element)``; what all samples share is one row."""
+    return (-1, tensor.size) if tensor.batch else (tensor.size,)
+
+
 def by_channel(tensor: Tensor) -> tuple[int, ...]:
     """``(batch, channel, position)``: space in one axis. What has no batch stays as it is."""
     if not tensor.batch:

@@ -8,12 +8,7 @@ from netdsl.arguments import Rate
 from netdsl.kernel import kernel, real
 from netdsl.op import Layer
 from netdsl.random import uniform
-from netdsl.tensor import Tensor
-
-
-def rows(tensor: Tensor) -> tuple[int, ...]:
-    """``(batch, element)``."""
-    return (-1, tensor.size)
+from netdsl.tensor import Tensor, rows
 
 
 class DropPath(Layer, name="drop_path"):

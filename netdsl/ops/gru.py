@@ -9,6 +9,7 @@ from netdsl.kernel import kernel, lanes, real, sample, sync
 from netdsl.op import Weight
 from netdsl.recurrent import (
     Recurrent,
+    dbias,
     dgates,
     dweight_ih,
     dx,
@@ -144,15 +145,7 @@ def dweight_hh(j, k, /, drecurrent, before):
     return acc
 
 
-@kernel(GRU)
-def dbias_ih(j, /, dgates):
-    acc = real(0)
-    for n in range(dgates.shape[0]):
-        sequence = real(0)
-        for t in range(dgates.shape[2]):
-            sequence += dgates[n, j, t]
-        acc += sequence
-    return acc
+kernel(GRU, makes="dbias_ih")(dbias)
 
 
 @kernel(GRU)

@@ -5,12 +5,7 @@ from __future__ import annotations
 from netdsl.initializers.normal import Normal
 from netdsl.kernel import kernel, real
 from netdsl.op import Initializer, Layer, Weight
-from netdsl.tensor import Tensor
-
-
-def rows(tensor: Tensor) -> tuple[int, ...]:
-    """``(batch, element)``; the weight is one row."""
-    return (-1, tensor.size) if tensor.batch else (tensor.size,)
+from netdsl.tensor import Tensor, rows
 
 
 class Position(Layer, name="position"):

@@ -136,7 +136,7 @@ class Comparison:
     def totals(self) -> list[str]:
         """What both cost, and the difference."""
         rows = [
-            ("parameters", *(_parameters(each) for each in (self.before, self.after)), _comma),
+            ("parameters", *(each.learnt() for each in (self.before, self.after)), _comma),
             ("MACs", *(main_macs(each) for each in (self.before, self.after)), human),
         ]
         lines: list[str] = []
@@ -175,10 +175,6 @@ def _behind(graph: Graph, known: set[str]) -> dict[str, str]:
 def _paths(node: Node) -> list[str]:
     """The blocks around a node, the outermost first."""
     return [".".join(node.path[: depth + 1]) for depth in range(len(node.path))]
-
-
-def _parameters(graph: Graph) -> int:
-    return sum(map(graph.parameters, graph))
 
 
 def _comma(number: int) -> str:

@@ -96,7 +96,7 @@ def _outputs(canvas: graphviz.Digraph, flow: Flow, view: View) -> None:
 def _legend(flow: Flow, view: View) -> str:
     """What stands below the picture."""
     graph = flow.graph
-    caption = f"{graph.name}: {sum(map(graph.parameters, graph)):,} parameters"
+    caption = f"{graph.name}: {graph.learnt():,} parameters"
     stacks = (leaf for leaf in view.leaves if isinstance(leaf, Stack))
     kinds: set[Kind] = {flow.kinds[node.name] for stack in stacks for node in stack.nodes}
     drawn = any(edge.skip for edge in edges(flow, view))

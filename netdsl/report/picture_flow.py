@@ -143,12 +143,12 @@ class Flow:
 
     def _reaches(self, fork: str, name: str) -> bool:
         """Whether a tensor is read, through others, by what makes another one."""
-        first, seen, todo = self._order[fork], {name}, [name]
-        while todo:
-            for source in self.sources[todo.pop()]:
+        first, seen, ahead = self._order[fork], {name}, [name]
+        while ahead:
+            for source in self.sources[ahead.pop()]:
                 if source.name == fork:
                     return True
                 if source.name not in seen and self._order[source.name] > first:
                     seen.add(source.name)
-                    todo.append(source.name)
+                    ahead.append(source.name)
         return False
