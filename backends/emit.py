@@ -10,7 +10,8 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from textwrap import fill
@@ -28,15 +29,44 @@ WIDTH = 100
 
 
 @dataclass(frozen=True)
+class File:
+    """A file of the cache, under a name that says what is in it."""
+
+    about: str
+    text: str
+
+    @property
+    def stem(self) -> str:
+        """The file's name without its suffix."""
+        return f"{self.about}_{sha256(self.text.encode()).hexdigest()[:20]}"
+
+    def names(self, parts: Iterable[str]) -> str:
+        """The import of those of its names that some texts use."""
+        used = set(re.findall(r"\w+", "\n".join(parts)))
+        return f"from {PACKAGE}.{self.stem} import {', '.join(sorted(used & defined(self.text)))}"
+
+
+@dataclass(frozen=True)
 class Emitted:
-    """A module's text, and the texts of the kernels that it imports, by file stem."""
+    """A module's text, the texts of the kernels that it imports, by file stem, and their base."""
 
     text: str
-    kernels: dict[str, str] = field(default_factory=dict)
+    kernels: dict[str, str]
+    base: File
+
+    def files(self) -> dict[str, str]:
+        """All files by stem; the module is the last."""
+        return {self.base.stem: self.base.text, **self.kernels, self.stem: self.text}
+
+    @property
+    def stem(self) -> str:
+        """What the module's file is called."""
+        return File("model", self.text).stem
 
 
 def emit(schedule: Schedule, target: Target, about: str, real: str = "f4") -> str:
     """The whole module of a network, for keeps; ``about`` is a line for its docstring."""
+    schedule = target.lower(schedule, real)
     kernels = _kernels(schedule, target, real)
     model = ModelText.of(schedule, kernels.values())
     functions: dict[str, None] = {}
@@ -44,36 +74,60 @@ def emit(schedule: Schedule, target: Target, about: str, real: str = "f4") -> st
     for text, calls in kernels.items():
         functions.update(dict.fromkeys(text.functions))
         texts.append(f"{_comment(calls)}\n{text.named(model.kernel(calls[0]))}")
-    prelude_imports, prelude = _split(target.prelude)
+    base_imports, base = _split(target.base(real, False))
     engine_imports, engine = _split(ENGINE)
     body = [
-        f"{_precision(real)}\n\n{prelude}",
-        *_section("The mathematics of the layers, one element at a time", functions),
-        *_section("The kernels: loops over all elements of a tensor", texts),
+        base,
+        *_section("The mathematics of the layers", functions),
+        *_section("The kernels", texts),
         *_section("The engine, the same for every network", [engine]),
         *_section(f"The network {schedule.name}", [model.text()]),
     ]
-    return _module(about, [*prelude_imports, *engine_imports], body)
+    return _module(about, [*base_imports, *engine_imports], body)
 
 
 def emit_cached(schedule: Schedule, target: Target, about: str, real: str = "f4") -> Emitted:
     """The module of a network for a cache, with every kernel in a file of its own."""
-    kernels = _kernels(schedule, target, real)
-    model = ModelText.of(schedule, kernels.values())
-    imports, prelude = _split(target.prelude)
-    begin = f"{_precision(real)}\n\n{prelude}"
+    base = base_file(target, real)
     texts: dict[str, str] = {}
     lines: list[str] = []
+    schedule = target.lower(schedule, real)
+    kernels = _kernels(schedule, target, real)
+    model = ModelText.of(schedule, kernels.values())
     for text, calls in kernels.items():
-        function = function_name(calls[0].op, calls[0].kernel)
-        body = [begin, *text.functions, text.named(f"k_{function}")]
-        written = _module(f"The kernel {function}, compiled for {target.name}.", imports, body)
-        stem = f"{function}_{sha256(written.encode()).hexdigest()[:20]}"
-        texts[stem] = written
-        lines.append(f"from {PACKAGE}.{stem} import k_{function} as {model.kernel(calls[0])}")
-    engine_imports, engine = _split(ENGINE)
-    body = [begin, engine, model.text()]
-    return Emitted(_module(about, [*imports, *engine_imports, *lines], body), texts)
+        name = function_name(calls[0].op, calls[0].kernel)
+        file = kernel_file(text, name, base)
+        texts[file.stem] = file.text
+        lines.append(f"from {PACKAGE}.{file.stem} import k_{name} as {model.kernel(calls[0])}")
+    imports, engine = _split(ENGINE)
+    body = [engine, model.text()]
+    imports.append("import numpy as np")
+    return Emitted(_module(about, [*imports, base.names(body), *lines], body), texts, base)
+
+
+def base_file(target: Target, real: str) -> File:
+    """What the files of a target share."""
+    return File(f"base_{target.name}", target.base(real, True))
+
+
+def kernel_file(text: KernelText, name: str, base: File) -> File:
+    """The file of one kernel."""
+    parts = (*text.functions, text.named(f"k_{name}"))
+    imports = ["import numpy as np", "import math", "from numba import cuda", base.names(parts)]
+    return File(name, _module(f"The kernel {name}.", imports, parts))
+
+
+@cache
+def defined(text: str) -> frozenset[str]:
+    """The names that a module's text gives to things."""
+    found: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names = (each for target in node.targets for each in ast.walk(target))
+            found |= {name.id for name in names if isinstance(name, ast.Name)}
+    return frozenset(found)
 
 
 def _kernels(schedule: Schedule, target: Target, real: str) -> dict[KernelText, list[Call]]:
@@ -82,11 +136,6 @@ def _kernels(schedule: Schedule, target: Target, real: str) -> dict[KernelText, 
     for call in schedule.calls():
         found.setdefault(kernel_text(call, target, real), []).append(call)
     return found
-
-
-def _precision(real: str) -> str:
-    """What ``real`` means in a module."""
-    return f"real = np.{'float32' if real == 'f4' else 'float64'}"
 
 
 def _comment(calls: list[Call]) -> str:

@@ -35,11 +35,13 @@ class Engine:
     KERNELS = {}  # the kernels by the names of the layers they were first made for
     LR = None  # the learning rate of the network's recipe; None if it has no recipe
 
-    def __init__(self, seed=0, batch=64, report=None):
+    def __init__(self, seed=0, batch=64, report=None, threads=None):
         """Make the memory for batches of at most ``batch`` samples and draw the weights.
 
-        ``report(done, total, name)`` is told of each kernel before it is compiled or read.
+        ``report(done, total, name)`` is told of each kernel before it is compiled or read. On a
+        CPU ``threads`` work together: as many as there are cores if not given.
         """
+        self.threads = threads
         self.batch = operator.index(batch)
         if self.batch < 1:
             raise ValueError(f"batch must be 1 or more, not {batch}")
@@ -86,7 +88,7 @@ class Engine:
         """
         outputs = [[] for _ in self.OUTPUTS]
         for t in self._batches(self.check(*inputs, target=False), target=False):
-            self.predict_pass(t)
+            self._run(t, "predict_pass")
             for found, output in zip(outputs, self.outputs(t.count), strict=True):
                 found.append(output)
         joined = [np.concatenate(found) for found in outputs]
@@ -102,7 +104,7 @@ class Engine:
         self._needs_recipe()
         total = count = 0
         for t in self._batches(self.check(*inputs_and_target)):
-            self.evaluate_pass(t)
+            self._run(t, "evaluate_pass")
             total += self._loss(t, self.MEASURED) * t.count
             count += t.count
         return total / count
@@ -121,9 +123,8 @@ class Engine:
             )
         (t,) = self._batches(arrays)
         self.step += 1
-        self.train_pass(t)
-        self.backward_pass(t)
-        self.update_pass(t, float(self.lr if lr is None else lr))
+        rate = float(self.lr if lr is None else lr)
+        self._run(t, "train_pass", "backward_pass", "update_pass", lr=rate)
         return self._loss(t, self.LOSSES)
 
     def outputs(self, count):
@@ -258,11 +259,17 @@ class Engine:
                 name: self._values[name][:count] if batched else self._values[name]
                 for name, _, _, batched in self.VALUES
             }
-            t = SimpleNamespace(count=count, values=values)
+            t = SimpleNamespace(count=count, values=values, programs={})
             self.bind(t)
             # Few sizes come again and again: whole batches, and the last ones of an epoch.
             self._bound = {**dict(list(self._bound.items())[-3:]), count: t}
         return self._bound[count]
+
+    def _run(self, t, *passes, lr=0.0):
+        """Run passes over a batch; what they call is recorded the first time."""
+        if passes not in t.programs:
+            t.programs[passes] = record([getattr(self, p) for p in passes], t, self.threads)
+        t.programs[passes].run({"lr": lr, "seed": self.seed, "step": self.step})
 
     def _loss(self, t, names):
         return sum(float(copy_out(t.values[name])[0]) for name in names)

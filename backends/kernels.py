@@ -11,6 +11,7 @@ from functools import cache
 from types import FunctionType
 from typing import Any
 
+from netdsl.backends.override import task_of
 from netdsl.kernel import Kernel
 from netdsl.op import Op
 from netdsl.schedule import Call, Operand
@@ -38,34 +39,26 @@ class KernelText:
 
 def kernel_text(call: Call, target: Target, real: str) -> KernelText:
     """The text of the kernel for a call; ``real`` is ``f4`` or ``f8``."""
-    body = target.override(call, real)
-    if body is not None:
-        return _override_text(call, body, real)
+    if task := task_of(call.kernel.fn):
+        from netdsl.backends.task_text import task_text
+
+        return task_text(task, real, call.baked)
     return KernelText(tuple(functions(call.op, call.kernel)), target.loops(plan(call, real)))
 
 
-def _override_text(call: Call, body: Callable[..., Any], real: str) -> KernelText:
-    """A faster kernel: its body as it stands, after the numbers that are compiled in."""
-    whole = plan(call, real)
-    known = {"add": call.add, **call.baked}
-    known |= {name: None for name in call.kernel.tensors if call.reads[name] is None}
-    wanted = inspect.signature(body).parameters
-    types = ", ".join(f'"{kind}"' for kind in whole.types)
-    lines = [
-        f"@kernel({types})",
-        f"def {{name}}({', '.join(whole.parameters)}):",
-        *(f"    {name} = {value!r}" for name, value in known.items() if name in wanted),
-        _body(body),
-    ]
-    called = [f"@device\n{_source(callee)}" for callee in _callees(body)]
-    return KernelText((*_constants(body), *called), "\n".join(lines))
+COMMON = ("LANES", "REGISTERS", "CHECKED", "ROWS")
+"""Numbers that all generated modules have."""
 
 
-def _constants(fn: Callable[..., Any]) -> tuple[str, ...]:
-    """The numbers of a function's module that it uses."""
-    names = {node.id for node in ast.walk(ast.parse(_source(fn))) if isinstance(node, ast.Name)}
-    known = ((name, fn.__globals__.get(name)) for name in sorted(names))
-    return tuple(f"{name} = {value!r}" for name, value in known if isinstance(value, int))
+def constants(*functions: Callable[..., Any]) -> tuple[str, ...]:
+    """The numbers of their modules that functions use."""
+    found: dict[str, Any] = {}
+    for fn in functions:
+        tree = ast.walk(ast.parse(source_text(fn)))
+        names = {node.id for node in tree if isinstance(node, ast.Name)} - {*COMMON}
+        found |= {name: fn.__globals__.get(name) for name in sorted(names)}
+    kept = {n: v for n, v in found.items() if isinstance(v, (int, float, tuple))}
+    return tuple(f"{name} = {value!r}" for name, value in kept.items())
 
 
 def plan(call: Call, real: str) -> KernelPlan:
@@ -79,9 +72,7 @@ def plan(call: Call, real: str) -> KernelPlan:
     touched = (call.out, *operands)
     return KernelPlan(
         index=index,
-        parameters=("out", *names, *call.passed),
-        arrays=("out", *names),
-        types=tuple(types),
+        operands=dict(zip(("out", *names, *call.passed), types, strict=True)),
         element=_element(call, index),
         assign="+=" if call.add else "=",
         small=all(_is_small(operand) for operand in touched),
@@ -141,36 +132,36 @@ def function_name(op: Op, kernel: Kernel) -> str:
 
 def functions(op: Op, kernel: Kernel) -> Iterator[str]:
     """The texts of a kernel's mathematics: first what it calls, then itself."""
-    for callee in _callees(kernel.fn):
-        yield f"@device\n{_source(callee)}"
+    for callee in callees(kernel.fn):
+        yield f"@{callee.__dict__['device']}\n{source_text(callee)}"
     filled = (kernel.fills,) if kernel.fills else ()
     names = (*kernel.index, *filled, *kernel.tensors, *kernel.numbers)
     head = f"def {function_name(op, kernel)}({', '.join(names)}):"
-    yield f"@device\n{head}\n{_body(kernel.fn)}"
+    yield f"@device\n{head}\n{body_text(kernel.fn)}"
 
 
 @cache
-def _callees(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+def callees(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
     """The ``@device`` functions that a function calls, those they call first."""
     found: dict[Callable[..., Any], None] = {}
-    for node in ast.walk(ast.parse(_source(fn))):
+    for node in ast.walk(ast.parse(source_text(fn))):
         callee = fn.__globals__.get(node.id) if isinstance(node, ast.Name) else None
         if isinstance(callee, FunctionType) and "device" in callee.__dict__ and callee is not fn:
-            found.update(dict.fromkeys((*_callees(callee), callee)))
+            found.update(dict.fromkeys((*callees(callee), callee)))
     return tuple(found)
 
 
 @cache
-def _source(fn: Callable[..., Any]) -> str:
+def source_text(fn: Callable[..., Any]) -> str:
     """A function's text without its decorators."""
     lines = textwrap.dedent(inspect.getsource(fn)).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("def "))
     return "\n".join(lines[first:]).rstrip()
 
 
-def _body(fn: Callable[..., Any]) -> str:
+def body_text(fn: Callable[..., Any]) -> str:
     """A function's text after its signature, comments included."""
-    lines = _source(fn).splitlines()
+    lines = source_text(fn).splitlines()
     depth = 0
     for i, line in enumerate(lines):
         depth += line.count("(") - line.count(")")

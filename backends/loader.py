@@ -6,7 +6,6 @@ import importlib
 import os
 import stat
 import sys
-from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
@@ -67,12 +66,11 @@ def import_from(directory: Path, stem: str) -> ModuleType:
 def write(emitted: Emitted) -> tuple[Path, str]:
     """Write the files of a module that are not there yet; returns where, and the module's stem."""
     directory = cache_directory()
-    stem = f"model_{sha256(emitted.text.encode()).hexdigest()[:20]}"
-    for name, text in {**emitted.kernels, stem: emitted.text}.items():
+    for name, text in emitted.files().items():
         path = directory / f"{name}.py"
         if not path.exists():  # its name says what is in it
             replace(path, text.encode())
-    return directory, stem
+    return directory, emitted.stem
 
 
 def _versions() -> str:

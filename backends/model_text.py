@@ -168,7 +168,7 @@ class ModelText:
         if s.evaluate[: len(s.predict)] == s.predict:
             more = s.evaluate[len(s.predict) :]
             about = "The outputs and the losses, as evaluation sees them."
-            yield from self.method("evaluate_pass", about, more, ["self.predict_pass(t)"])
+            yield from self.method("evaluate_pass", about, more, ["self.predict_pass(t, now)"])
         else:
             about = "The outputs and the losses, as evaluation sees them."
             yield from self.method("evaluate_pass", about, s.evaluate)
@@ -177,7 +177,7 @@ class ModelText:
         about = "Backward: the gradients of all that learns, from the last layer to the first."
         yield from self.method("backward_pass", about, s.backward)
         about = "One step of the optimizer, over all weights at once."
-        yield from self.method("update_pass", about, s.update, argument=", lr")
+        yield from self.method("update_pass", about, s.update)
 
     def method(
         self,
@@ -185,10 +185,9 @@ class ModelText:
         about: str,
         calls: Sequence[Call],
         first: Sequence[str] = (),
-        argument: str = "",
     ) -> Iterator[str]:
         """A pass: its calls, under a comment for each layer."""
-        yield from ("", f"    def {name}(self, t{argument}):", f'        """{about}"""')
+        yield from ("", f"    def {name}(self, t, now):", f'        """{about}"""')
         yield from (f"        {line}" for line in first)
         comment = ""
         for call in calls:
@@ -238,7 +237,7 @@ def _where(operand: Operand, starts: dict[Buffer, int]) -> str:
 
 def _number(value: float | int | Symbol) -> str:
     if isinstance(value, Symbol):
-        return "lr" if value.name == "lr" else f"self.{value.name}"
+        return f"now.{value.name}"
     return _literal(value)
 
 

@@ -1,43 +1,71 @@
-"""Faster kernels beside a target: an override computes what a generic kernel does, in another way.
+"""Faster kernels beside a target: an override computes what generic kernels do, in another way.
 
-It is a function over whole tensors: the output first, then the tensors that the generic kernel
-reads, then ``add`` (whether to add to what is there), then the numbers that are compiled in. It
-never adds meaning, and is tested against the generic kernel.
+It is a function of a range of tasks over flat arrays and numbers. It never adds meaning, and is
+tested against the generic kernels.
 """
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from netdsl.kernel import Kernel
-from netdsl.op import Op
-from netdsl.schedule import Call
-
 Body = TypeVar("Body", bound=Callable[..., Any])
-Table = dict[tuple[Kernel, str], Callable[..., Any]]
-
-TABLE: Table = {}
-
-prange = range
-"""A loop whose turns may run at the same time, as bodies spell it; here it is the plain one."""
 
 
-def fast(op: type[Op], makes: str, real: str | None = None) -> Callable[[Body], Body]:
-    """Attach a faster body to the kernel of an op that makes a tensor.
+@dataclass(frozen=True)
+class Task:
+    """How the work of a body falls apart.
 
-    ``real`` is the one precision that it is for, ``f4`` or ``f8``; both if not given.
+    ``tasks`` says into how many parts, ``memory`` how many numbers a thread wants for itself; both
+    are functions of operands by their names, or None (one part, nothing). ``writes`` are the
+    operands that it writes.
     """
-    (kernel,) = [kernel for kernel in op.kernels if kernel.makes == makes]
+
+    body: Callable[..., Any]
+    tasks: Callable[..., int] | None
+    memory: Callable[..., int] | None
+    writes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What the body is called."""
+        return self.body.__name__
+
+    @property
+    def operands(self) -> dict[str, str]:
+        """The kinds of its operands by name: ``array``, ``words``, ``int`` or ``float``."""
+        parameters = list(inspect.signature(self.body).parameters.values())[3:]
+        return {p.name: _kind(p.annotation) for p in parameters}
+
+
+def _kind(annotation: Any) -> str:
+    """How a parameter's annotation reads; arrays of real numbers have none."""
+    if annotation is inspect.Parameter.empty:
+        return "array"
+    return annotation if isinstance(annotation, str) else annotation.__name__
+
+
+def task(
+    tasks: Callable[..., int] | None = None,
+    memory: Callable[..., int] | None = None,
+    writes: tuple[str, ...] = ("out",),
+) -> Callable[[Body], Body]:
+    """Mark a function ``body(first, last, scratch, arrays ..., numbers ...)`` as a kernel.
+
+    It does the tasks from ``first`` to ``last`` and may use ``scratch`` as it likes meanwhile.
+    Parameters without annotation are flat arrays of real numbers, ``words`` flat ones of 32-bit
+    whole numbers; ``int`` and ``float`` are numbers.
+    """
 
     def attach(fn: Body) -> Body:
-        for precision in (real,) if real else ("f4", "f8"):
-            TABLE[kernel, precision] = fn
+        fn.__dict__["task"] = Task(fn, tasks, memory, writes)
         return fn
 
     return attach
 
 
-def override(call: Call, real: str) -> Callable[..., Any] | None:
-    """The faster body for a call, if there is one."""
-    return TABLE.get((call.kernel, real))
+def task_of(body: Callable[..., Any]) -> Task | None:
+    """What `task` has marked a function as; None if it has not."""
+    return body.__dict__.get("task")

@@ -84,8 +84,14 @@ class HasKernels(Protocol):
 
 
 def device(fn: Function) -> Function:
-    """Mark a function that kernels call: generated code carries it along."""
-    fn.__dict__["device"] = True
+    """Mark a function that kernels call: generated code carries it along, as a part of them."""
+    fn.__dict__["device"] = "device"
+    return fn
+
+
+def routine(fn: Function) -> Function:
+    """Mark a larger function that kernels call: generated code carries it along, once."""
+    fn.__dict__["device"] = "routine"
     return fn
 
 

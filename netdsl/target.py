@@ -1,47 +1,48 @@
-"""What a target is: the few strings in which its generated code differs, and its overrides."""
+"""What a target is: the few strings in which its generated code differs, and its own passes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from netdsl.schedule import Call
-
-Override = Callable[[Call, str], Callable[..., Any] | None]
-"""The body of a faster kernel for a call in a precision (f4, f8), or None."""
+from netdsl.schedule import Schedule
 
 
 @dataclass(frozen=True)
 class Target:
     """A machine that kernels are generated for.
 
-    ``prelude`` is the text that begins every generated file: it defines ``kernel`` and ``device``.
-    ``loops`` writes a kernel that visits every element of its output. ``override`` is asked first
-    whether there is a faster one.
+    ``base`` is the text that begins every generated module in a precision (f4, f8): it defines
+    ``kernel`` and ``device``; told that it is for this machine, it may rely on what this one has.
+    ``loops`` writes a kernel that visits every element of its output. ``lower`` puts faster kernels
+    in the place of those that it knows, and does not change what is computed.
     """
 
     name: str
-    prelude: str
+    base: Callable[[str, bool], str]
     loops: Callable[[KernelPlan], str]
-    override: Override = lambda call, real: None
+    lower: Callable[[Schedule, str], Schedule] = lambda schedule, real: schedule
 
 
 @dataclass(frozen=True)
 class KernelPlan:
-    """A kernel to be written: its index, its parameters, and how one element is computed.
+    """A kernel to be written: its index, its operands, and how one element is computed.
 
+    ``operands`` are the types of what it is given, by name: ``out``, the tensors it reads, numbers.
     ``element`` is the expression of the element at ``index`` (or, for elementwise kernels, of the
     elements at that place); ``assign`` is ``=`` or ``+=``; ``small`` ones are not worth a thread.
     Where it ``fills``, ``element`` is a call that fills the sample at ``index``.
     """
 
     index: tuple[str, ...]
-    parameters: tuple[str, ...]
-    arrays: tuple[str, ...]
-    types: tuple[str, ...]
+    operands: Mapping[str, str]
     element: str
     assign: str
     small: bool
     scalar: bool
     fills: bool = False
+
+    @property
+    def arrays(self) -> tuple[str, ...]:
+        """The operands that are arrays."""
+        return tuple(name for name, kind in self.operands.items() if "[" in kind)

@@ -51,7 +51,7 @@ class Machine:
 
 
 MACHINES = {
-    "cpu": Machine("cpu", (("NUMBA_NUM_THREADS", "2"),), (2, 2, 1)),
+    "cpu": Machine("cpu", (), (2, 2, 1)),
     "simulator": Machine("cuda", (("NUMBA_ENABLE_CUDASIM", "1"),), (None, None)),
     "gpu": Machine("cuda", (("NUMBA_ENABLE_CUDASIM", "0"),), (None, None)),
 }
@@ -213,10 +213,8 @@ def run(machine: str, kind: str, call: str, shapes: tuple[str, ...]) -> list[Arr
     runner = runs[kind](engine, call, shapes)
     found: list[Arrays] = []
     for threads in MACHINES[machine].threads:
-        if threads:
-            from numba import set_num_threads
-
-            set_num_threads(threads)
+        engine.threads = threads
+        engine._bound.clear()
         found.append(next(runner))
     return found
 

@@ -12,14 +12,14 @@ from netdsl.target import KernelPlan, Target
 
 def loops(plan: KernelPlan) -> str:
     """A kernel whose thread number is the flat place of its element."""
-    types = ", ".join(f'"{kind}"' for kind in plan.types)
+    types = ", ".join(f'"{kind}"' for kind in plan.operands.values())
     if plan.fills:
         (index,) = plan.index
-        head = f"@kernel({types}, samples=True)\ndef {{name}}({', '.join(plan.parameters)}):"
+        head = f"@kernel({types}, samples=True)\ndef {{name}}({', '.join(plan.operands)}):"
         return f"{head}\n    {index} = cuda.blockIdx.x\n    {plan.element}"
     lines = [
         f"@kernel({types})",
-        f"def {{name}}({', '.join(plan.parameters)}):",
+        f"def {{name}}({', '.join(plan.operands)}):",
         "    place = cuda.grid(1)",
         "    if place < out.size:",
     ]
@@ -35,8 +35,10 @@ def loops(plan: KernelPlan) -> str:
     return "\n".join(lines)
 
 
-CUDA = Target(
-    name="cuda",
-    prelude=(files("netdsl.backends.cuda") / "prelude.py").read_text(),
-    loops=loops,
-)
+def base_text(real: str, here: bool) -> str:
+    """The text that modules begin with; it is the same for all machines."""
+    prelude = (files("netdsl.backends.cuda") / "prelude.py").read_text()
+    return f"import numpy as np\n\nreal = np.float{32 if real == 'f4' else 64}\n\n{prelude}"
+
+
+CUDA = Target(name="cuda", base=base_text, loops=loops)

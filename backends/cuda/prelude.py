@@ -1,5 +1,6 @@
 import math
 import warnings
+from types import SimpleNamespace
 
 import numpy as np
 from numba import cuda
@@ -70,3 +71,20 @@ def copy_in(array, values):
 def copy_out(array):
     """A copy of the numbers on the device."""
     return array.copy_to_host()
+
+
+class Program:
+    """Passes over the tensors of a batch, which are run anew every time."""
+
+    def __init__(self, passes, values):
+        self.passes, self.values = passes, values
+
+    def run(self, live):
+        """Run them with the numbers of this time."""
+        for part in self.passes:
+            part(self.values, SimpleNamespace(**live))
+
+
+def record(passes, values, threads=None):
+    """What runs some passes over the tensors of a batch."""
+    return Program(passes, values)

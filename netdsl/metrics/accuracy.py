@@ -16,8 +16,9 @@ class Accuracy(Metric, name="accuracy"):
     examples = (("accuracy",),)
 
     def score(self, prediction: np.ndarray, target: np.ndarray) -> float:
-        # A prediction that is no number is never right, wherever argmax finds it.
         prediction = class_scores(prediction)
-        known = ~np.isnan(prediction).any(axis=1)
-        right = (prediction.argmax(axis=1) == target[:, 0]) & known
-        return float(right.reshape(len(right), -1).mean(axis=1).sum())
+        right = prediction.argmax(axis=1) == target[:, 0]
+        # A prediction that is no number is never right, wherever argmax finds it.
+        if (unknown := np.isnan(prediction)).any():
+            right &= ~unknown.any(axis=1)
+        return np.count_nonzero(right) * len(right) / right.size

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from netdsl.random import permutation
+from netdsl.runtime.ahead import ahead
 from netdsl.runtime.samples import Samples
 
 PIECE = 1024
 """How many samples are turned into doubles at a time when statistics are taken."""
+PREPARED = 2**18
+"""About so many bytes of numbers are prepared at a time: small batches several together."""
 
 
 @dataclass(frozen=True)
@@ -22,18 +25,20 @@ class Normalization:
     std: np.ndarray
 
     def apply(self, x: np.ndarray) -> np.ndarray:
-        """Normalise a batch in place, and return it."""
+        """A batch, normalised; the one that is given stays as it is."""
         each = (-1, *(1,) * (x.ndim - 2))
-        x -= self.mean.reshape(each)
-        x /= self.std.reshape(each)
-        return x
+        made = x - self.mean.reshape(each)
+        made /= self.std.reshape(each)
+        return made
 
 
 @dataclass(frozen=True)
 class Batches:
     """Samples in batches of ``size``; the last one is smaller where it does not divide evenly.
 
-    The inputs that have a normalization get it.
+    The inputs that have a normalization get it. A thread prepares batches while those before are
+    used, unless there are few samples: close the generators (`contextlib.closing`), so that it ends
+    with them.
     """
 
     samples: Samples
@@ -43,19 +48,41 @@ class Batches:
     def __len__(self) -> int:
         return -(-len(self.samples) // self.size)
 
-    def in_order(self) -> Iterator[Samples]:
+    def in_order(self) -> Generator[Samples, None, None]:
         """All samples as they stand: for evaluation."""
-        return self._along(np.arange(len(self.samples)))
+        return self._prepared(self._pieces(lambda piece: piece))
 
-    def shuffled(self, seed: int, epoch: int) -> Iterator[Samples]:
-        """All samples in the order of an epoch: for training."""
-        return self._along(order(len(self.samples), seed, epoch))
+    def shuffled(self, seed: int, epoch: int, epochs: int = 1) -> Generator[Samples, None, None]:
+        """All samples in the order of an epoch: for training; then in that of the next ones."""
+        turns = range(epoch, epoch + epochs)
+        orders = (order(len(self.samples), seed, turn) for turn in turns)
+        return self._prepared(piece for each in orders for piece in self._pieces(each.__getitem__))
 
-    def _along(self, indices: np.ndarray) -> Iterator[Samples]:
-        for start in range(0, len(indices), self.size):
-            made = batch(self.samples, indices[start : start + self.size])
+    def _pieces(
+        self, picked: Callable[[slice], slice | np.ndarray]
+    ) -> Generator[list[Samples], None, None]:
+        """The batches of an epoch, some at a time; what is done to them is done here.
+
+        The place of a batch in the epoch is known, so that it may depend on seed and step.
+        """
+        step = self._together() * self.size
+        for start in range(0, len(self.samples), step):
+            made = batch(self.samples, picked(slice(start, start + step)))
             normal = {n: one.apply(made.inputs[n]) for n, one in self.normalizations.items()}
-            yield replace(made, inputs={**made.inputs, **normal})
+            made = replace(made, inputs={**made.inputs, **normal})
+            yield [made.part(i, i + self.size) for i in range(0, len(made), self.size)]
+
+    def _together(self) -> int:
+        """How many batches are prepared at a time."""
+        sample = sum(4 * array[0].size for array in self.samples.inputs.values())
+        return max(1, PREPARED // (sample * self.size))
+
+    def _prepared(
+        self, pieces: Generator[list[Samples], None, None]
+    ) -> Generator[Samples, None, None]:
+        if len(self) > self._together():
+            return ahead(pieces)
+        return (made for piece in pieces for made in piece)
 
 
 def order(count: int, seed: int, epoch: int) -> np.ndarray:
@@ -63,8 +90,11 @@ def order(count: int, seed: int, epoch: int) -> np.ndarray:
     return permutation(count, seed, "order", epoch)
 
 
-def batch(samples: Samples, indices: np.ndarray) -> Samples:
-    """The samples at these indices, with inputs as `numbers` of the network."""
+def batch(samples: Samples, indices: slice | np.ndarray) -> Samples:
+    """The samples at these indices, with inputs as `numbers` of the network.
+
+    Those of a slice may be views of what is stored.
+    """
     inputs = {name: numbers(array[indices]) for name, array in samples.inputs.items()}
     return Samples(inputs, None if samples.target is None else samples.target[indices])
 

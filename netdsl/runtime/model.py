@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ class Model:
         classifier without a softmax layer gives logits.
         """
         batches = Batches(read_inputs(self.engine, x), self.engine.batch, self.normalizations)
-        made = [self.engine.forward(*batch) for batch in batches.in_order()]
+        with closing(batches.in_order()) as prepared:
+            made = [self.engine.forward(*batch) for batch in prepared]
         if isinstance(made[0], dict):
             return {name: np.concatenate([part[name] for part in made]) for name in made[0]}
         return np.concatenate(made)

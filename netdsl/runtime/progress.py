@@ -15,6 +15,9 @@ from typing import TextIO
 
 Figures = Mapping[str, float]
 
+REDRAWN = 0.05
+"""Seconds between two texts of a bar: no screen draws them sooner, and steps may be shorter."""
+
 
 class Screen:
     """Where progress is shown (abstract)."""
@@ -126,15 +129,18 @@ class Progress:
         self.number, self.epochs, self.images = number, epochs, images
         self.seen = 0
         self.epoch_since = self.last_batch = self.clock()
+        self.shown_at = float("-inf")
         if self.training_since is None:
             self.training_since = self.epoch_since
 
     def batch(self, images: int, figures: Figures) -> None:
-        """A step is done; the figures are those of the epoch so far."""
+        """A step is done; the figures are those of the epoch so far. Shown now and then."""
         self.seen += images
         self.images_done += images
         self.last_batch = self.clock()
-        self.screen.show(self.seen, self.images, self._line(figures))
+        if self.last_batch - self.shown_at >= REDRAWN or self.seen >= self.images:
+            self.shown_at = self.last_batch
+            self.screen.show(self.seen, self.images, self._line(figures))
 
     def epoch_done(self, figures: Figures) -> None:
         """The epoch is over, its evaluation too."""

@@ -31,6 +31,11 @@ class Samples:
         if self.target is not None:
             yield self.target
 
+    def part(self, start: int, stop: int) -> Samples:
+        """The samples from ``start`` to before ``stop``, as views."""
+        target = None if self.target is None else self.target[start:stop]
+        return Samples({name: x[start:stop] for name, x in self.inputs.items()}, target)
+
 
 def read(engine: Any, x: Arrays, y: np.ndarray | None = None) -> Samples:
     """What training and evaluation take, in the shapes of the network; ValueError if it misfits."""

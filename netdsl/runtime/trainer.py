@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import islice
 from math import isfinite
 from typing import Any
 
@@ -76,22 +78,23 @@ def train(
         raise ValueError(f"epochs must be 1 or more, not {epochs}")
     batches = Batches(samples, recipe.batch, normal)
     history: list[Figures] = []
-    for epoch in range(epochs):
-        watch.epoch(epoch + 1, epochs, len(samples))
-        tally = Tally(recipe)
-        for i, batch in enumerate(batches.shuffled(engine.seed, epoch)):
-            rate = learning_rate(recipe, epoch + (i + 0.5) / len(batches), epochs)
-            loss = engine.train_step(*batch, lr=rate)
-            if not isfinite(loss):
-                raise _lost(engine.step, epoch + 1, loss, rate)
-            tally.add(loss, engine, batch)
-            watch.batch(len(batch), tally.figures())
-        figures = tally.figures()
-        if held is not None:
-            held_batches = Batches(held, engine.batch, normal)
-            figures |= score(engine, held_batches, recipe, "val_")
-        history.append(figures)
-        watch.epoch_done(epoch + 1, figures)
+    with closing(batches.shuffled(engine.seed, 0, epochs)) as made:
+        for epoch in range(epochs):
+            watch.epoch(epoch + 1, epochs, len(samples))
+            tally = Tally(recipe)
+            for i, batch in enumerate(islice(made, len(batches))):
+                rate = learning_rate(recipe, epoch + (i + 0.5) / len(batches), epochs)
+                loss = engine.train_step(*batch, lr=rate)
+                if not isfinite(loss):
+                    raise _lost(engine.step, epoch + 1, loss, rate)
+                tally.add(loss, engine, batch)
+                watch.batch(len(batch), tally.figures())
+            figures = tally.figures()
+            if held is not None:
+                held_batches = Batches(held, engine.batch, normal)
+                figures |= score(engine, held_batches, recipe, "val_")
+            history.append(figures)
+            watch.epoch_done(epoch + 1, figures)
     return history
 
 
@@ -104,8 +107,9 @@ def learning_rate(recipe: Recipe, epoch: float, epochs: int) -> float:
 def score(engine: Any, batches: Batches, recipe: Recipe, prefix: str = "") -> Figures:
     """The mean loss and the metrics over all samples, as evaluation sees them."""
     tally = Tally(recipe)
-    for batch in batches.in_order():
-        tally.add(engine.loss(*batch), engine, batch)
+    with closing(batches.in_order()) as made:
+        for batch in made:
+            tally.add(engine.loss(*batch), engine, batch)
     return tally.figures(prefix)
 
 

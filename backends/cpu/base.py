@@ -1,0 +1,48 @@
+"""The text that all CPU modules begin with: vectors, tiles, kernels, and the threads that run them.
+
+A module for a cache imports it from a file of its own, one for keeps carries it along.
+"""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from netdsl.backends.cpu import machine
+
+PARTS = ("simd", "tile", "prelude", "program")
+
+
+def base_text(real: str, here: bool) -> str:
+    """The text for a precision, ``f4`` or ``f8``.
+
+    For ``here`` the machine's numbers are written into it; otherwise it asks for them where it runs.
+    """
+    wide = 4 if real == "f4" else 8
+    folder = files("netdsl.backends.cpu")
+    if here:
+        known = {
+            "LANES": machine.machine_lanes() * 4 // wide,
+            "REGISTERS": machine.REGISTERS,
+            "CHECKED": machine.CHECKED,
+        }
+        head = "\n".join(f"{name} = {value}" for name, value in known.items())
+        head = f"import numpy as np\n\nreal = np.float{8 * wide}\n{head}\n"
+    else:
+        text = (folder / "machine.py").read_text()
+        head = text.replace("np.float32", f"np.float{8 * wide}")
+    return "\n\n".join([head, *(_plain((folder / f"{part}.py").read_text()) for part in PARTS)])
+
+
+def _plain(text: str) -> str:
+    """A module's text without its docstring and without what it imports from netdsl."""
+    if text.startswith('"""'):
+        text = text.split('"""', 2)[2]
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        begins = line.startswith("from netdsl")
+        if begins or inside:
+            inside = "(" in line if begins else not line.startswith(")")
+            continue
+        kept.append(line)
+    return "\n".join(kept).strip("\n")

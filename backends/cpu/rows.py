@@ -1,0 +1,97 @@
+"""Tensors with the channels last as rows of vectors, for kernels that only go through them.
+
+Where positions follow each other without gaps, several of them are one row: so also few or odd
+channels fill the vectors. What is said for every channel is spread over a row.
+"""
+
+from __future__ import annotations
+
+from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.simd import vall, vload, vstore
+from netdsl.kernel import device, real
+
+PIECE = 1 << 14
+"""About so many numbers are a task."""
+LEAST = 16
+"""A task has at least so many positions."""
+SHORT = 8
+"""A row has at least so many vectors where positions can be joined."""
+WIDE = 1024
+"""A row that joins positions has no more numbers than this."""
+
+
+def piece(c):
+    """So many positions of all their channels are a task."""
+    return max(PIECE // c, LEAST)
+
+
+def pieces(count, c):
+    """Into how many tasks positions fall apart."""
+    size = max(PIECE // c, LEAST)
+    return (count + size - 1) // size
+
+
+def pitch(c):
+    """The distance of rows in a table, from the most that `joined` makes of them."""
+    return (max(c, WIDE) + LANES - 1) // LANES * LANES
+
+
+@device
+def piece_of(c):
+    return max(PIECE // c, LEAST)
+
+
+@device
+def pitch_of(c):
+    return (max(c, WIDE) + LANES - 1) // LANES * LANES
+
+
+@device
+def joined(channels, dense):
+    """How many positions are a row."""
+    if not dense:
+        return 1
+    least = LANES // min(channels & -channels, LANES)  # so many fill whole vectors
+    if least * channels > WIDE:
+        return 1
+    return least * max(1, SHORT * LANES // (least * channels))
+
+
+@device
+def spread(table, start, wide, array, k, channels):
+    """What an array says of the channels from ``k`` on, for a row of positions."""
+    for j in range(0, wide, channels):
+        for c in range(channels):
+            table[start + j + c] = array[k + c]
+
+
+@device
+def fill(table, start, wide, number):
+    """The same number for a row."""
+    for j in range(0, wide, LANES):
+        vstore(table, start + j, vall(real(number)))
+
+
+@device
+def spread_line(table, start, size, wide, coef, k, channels, all):
+    """What a forward tensor is multiplied with and what is added: nothing changes without."""
+    if coef.size:
+        spread(table, start, wide, coef, k, channels)
+        spread(table, start + size, wide, coef, all + k, channels)
+    else:
+        fill(table, start, wide, 1.0)
+        fill(table, start + size, wide, -0.0)  # x + -0 is x, also where x is -0
+
+
+@device
+def gather_up(table, start, amount, k, value):
+    """Add a vector to the sums of a row."""
+    vstore(table, start + k, vload(table, start + k) + value)
+
+
+@device
+def fold(sums, at, table, start, wide, channels):
+    """Add the sums of a row up for every channel."""
+    for j in range(0, wide, channels):
+        for c in range(channels):
+            sums[at + c] += table[start + j + c]

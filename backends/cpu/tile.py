@@ -1,0 +1,218 @@
+"""The tile: a small matrix product in registers, of which all the large ones are made.
+
+``c[i, j] += sum over s, t, k of a[i, s, t, k] * b[s, t, k, j]`` for few rows ``i`` and columns
+``j``. ``a`` is read a number at a time and spread, ``b`` and ``c`` in vectors. The strides say what
+it is: a dense layer, a window that goes over a picture, a gradient by weights.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from netdsl.backends.cpu.machine import LANES, REGISTERS
+from netdsl.backends.cpu.simd import (
+    LONG,
+    SCALAR,
+    VECTOR,
+    fused,
+    load_part,
+    mask,
+    pointer,
+    read,
+    splat,
+    store_part,
+    within,
+    write,
+)
+
+ROWS = tuple(min((REGISTERS - v - 1) // v, 16) for v in (1, 2, 3, 4))
+"""The most rows of a tile that is one, two, three or four vectors wide."""
+ARGUMENTS = (
+    "c0", "ci", "start", "cols", "rows", "ai", "ak", "bk", "n1", "a1", "b1", "n2", "a2", "b2", "n",
+)  # fmt: skip
+
+
+class Tile:
+    """Writes one tile: ``rows`` times ``wide`` accumulators, and three loops around them."""
+
+    def __init__(self, builder, wide, packed, rows, p):
+        self.b, self.wide, self.packed, self.rows, self.p = builder, wide, packed, rows, p
+        self.sums = [
+            [builder.alloca(VECTOR) for _ in range(wide)] for _ in range(rows)
+        ]  # registers, once LLVM has seen them
+
+    def write(self):
+        """The code of the tile."""
+        self.begin()
+        self.loop("n1", lambda i: self.loop("n2", lambda j: self.loop("n", self.step(i, j))))
+        self.end()
+
+    def step(self, i, j):
+        """What is done for every ``k``."""
+        b, p = self.b, self.p
+        a = self.moved(self.moved(p["a"], i, "a1"), j, "a2")
+        w = self.moved(self.moved(p["b"], i, "b1"), j, "b2")
+        lines = [self.moved(a, ir.Constant(LONG, row), "ai") for row in range(self.rows)]
+
+        def one(k):
+            at = self.moved(w, k, "bk")
+            vectors = [self.column(at, v) for v in range(self.wide)]
+            for line, sums in zip(lines, self.sums):
+                x = splat(b, b.load(self.moved(line, k, "ak")))
+                for vector, total in zip(vectors, sums):
+                    b.store(fused(b, x, vector, b.load(total)), total)
+
+        return one
+
+    def column(self, at, v):
+        """A vector of ``b``; of the last one only what is there, unless there is room behind it."""
+        where = self.b.gep(at, [ir.Constant(LONG, v * LANES)])
+        if self.packed or v < self.wide - 1:
+            return read(self.b, where)
+        return load_part(self.b, where, self.p["mask"])
+
+    def begin(self):
+        """The sums start as zero (0), as what ``c`` holds (1), or as the numbers at ``d`` (2)."""
+        b, p = self.b, self.p
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        for sums in self.sums:
+            for total in sums:
+                b.store(zero, total)
+        with b.if_then(b.icmp_signed("==", p["start"], ir.Constant(LONG, 1))):
+            self.each(lambda total, where, last: b.store(self.old(where, last), total), p["c"])
+        with b.if_then(b.icmp_signed("==", p["start"], ir.Constant(LONG, 2))):
+            for v in range(self.wide):
+                where = b.gep(p["d"], [ir.Constant(LONG, v * LANES)])
+                value = self.old(where, v == self.wide - 1)
+                for sums in self.sums:
+                    b.store(value, sums[v])
+
+    def old(self, where, last):
+        return load_part(self.b, where, self.p["mask"]) if last else read(self.b, where)
+
+    def end(self):
+        """Write the sums to ``c``."""
+
+        def put(total, where, last):
+            value = self.b.load(total)
+            if last:
+                store_part(self.b, value, where, self.p["mask"])
+            else:
+                write(self.b, value, where)
+
+        self.each(put, self.p["c"])
+
+    def each(self, act, start):
+        for row, sums in enumerate(self.sums):
+            line = self.moved(start, ir.Constant(LONG, row), "ci")
+            for v, total in enumerate(sums):
+                where = self.b.gep(line, [ir.Constant(LONG, v * LANES)])
+                act(total, where, v == self.wide - 1)
+
+    def moved(self, where, times, stride):
+        return self.b.gep(where, [self.b.mul(times, self.p[stride])])
+
+    def loop(self, count, body):
+        """A loop over ``range(count)``."""
+        b = self.b
+        before = b.block
+        head, turn, done = (b.append_basic_block(name) for name in ("head", "turn", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(LONG)
+        i.add_incoming(ir.Constant(LONG, 0), before)
+        b.cbranch(b.icmp_signed("<", i, self.p[count]), turn, done)
+        b.position_at_end(turn)
+        body(i)
+        i.add_incoming(b.add(i, ir.Constant(LONG, 1)), b.block)
+        b.branch(head)
+        b.position_at_end(done)
+
+
+def tile_function(module, wide, packed):
+    """The function of a module for tiles of a width, with a case for every number of rows."""
+    name = f"netdsl_tile_{wide}{'_packed' if packed else ''}"
+    if name in module.globals:
+        return module.globals[name]
+    place = SCALAR.as_pointer()
+    function = ir.Function(
+        module, ir.FunctionType(ir.VoidType(), [place] * 4 + [LONG] * (len(ARGUMENTS) - 1)), name
+    )
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    names = ("c", "d", "a", "b", *ARGUMENTS[1:])
+    p = dict(zip(names, function.args))
+    for place in function.args[:4]:
+        place.add_attribute("noalias")
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    p["mask"] = mask(builder, builder.sub(p["cols"], ir.Constant(LONG, (wide - 1) * LANES)))
+    done = function.append_basic_block("out")
+    choice = builder.switch(p["rows"], done)
+    for rows in range(1, ROWS[wide - 1] + 1):
+        block = function.append_basic_block(f"rows{rows}")
+        choice.add_case(ir.Constant(LONG, rows), block)
+        builder.position_at_end(block)
+        Tile(builder, wide, packed, rows, p).write()
+        builder.branch(done)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return function
+
+
+def make_tile(wide, packed):
+    """A tile ``wide`` vectors wide; ``packed`` if rows of ``b`` are whole vectors.
+
+    ``rows`` and ``cols`` are how much of it is wanted. ``start`` says what the sums begin with: 0
+    with nothing, 1 with ``c``, 2 with the row ``d``.
+    """
+
+    @intrinsic
+    def tile(
+        typing, c, c0, ci, start, d, d0, cols, rows, a, a0, ai, ak, b, b0, bk,
+        n1, a1, b1, n2, a2, b2, n,
+    ):  # fmt: skip
+        def code(context, builder, sig, args):
+            by = dict(zip(NAMES, args))
+            kinds = dict(zip(NAMES, sig.args))
+            check(context, builder, kinds, by)
+            places = [
+                pointer(context, builder, kinds[name], by[name], by[f"{name}0"]) for name in "cdab"
+            ]
+            function = tile_function(builder.module, wide, packed)
+            builder.call(function, [*places, *(by[name] for name in ARGUMENTS[1:])])
+            return context.get_dummy_value()
+
+        i = types.intp
+        kinds = (c, i, i, i, d, i, i, i, a, i, i, i, b, i, i, i, i, i, i, i, i, i)
+        return types.void(*kinds), code
+
+    return tile
+
+
+NAMES = (
+    "c", "c0", "ci", "start", "d", "d0", "cols", "rows", "a", "a0", "ai", "ak", "b", "b0", "bk",
+    "n1", "a1", "b1", "n2", "a2", "b2", "n",
+)  # fmt: skip
+
+
+def check(context, builder, kinds, by):
+    """Where indices are checked: the last of ``c``, ``a`` and ``b`` that the tile touches."""
+
+    def far(first, *steps):
+        for count, stride in steps:
+            less = builder.sub(by[count], ir.Constant(LONG, 1))
+            first = builder.add(first, builder.mul(less, by[stride]))
+        return first
+
+    one = ir.Constant(LONG, 1)
+    loops = [("n1", "1"), ("n2", "2"), ("n", "k")]
+    a = far(by["a0"], ("rows", "ai"), *((count, f"a{by_}") for count, by_ in loops))
+    b = far(by["b0"], *((count, f"b{by_}") for count, by_ in loops))
+    wide = builder.sub(by["cols"], one)
+    c = builder.add(far(by["c0"], ("rows", "ci")), wide)
+    for name, last in (("c", c), ("a", a), ("b", builder.add(b, wide))):
+        within(context, builder, kinds[name], by[name], by[f"{name}0"], last)
+
+
+tile_1, tile_2, tile_3, tile_4 = (make_tile(wide, False) for wide in (1, 2, 3, 4))
+packed_1, packed_2, packed_3, packed_4 = (make_tile(wide, True) for wide in (1, 2, 3, 4))

@@ -1,0 +1,58 @@
+"""The text of a task: its body as it stands, with what it calls, and how it reads its operands."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from textwrap import dedent
+from typing import Any
+
+from netdsl.backends.kernels import KernelText, body_text, callees, constants, source_text
+from netdsl.backends.override import Task
+
+KINDS = {"array": "{real}[::1]", "words": "i4[::1]", "int": "i8", "float": "f8"}
+
+
+def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
+    """The text of a task in a precision; ``baked`` numbers are compiled in."""
+    asked = {n: kind for n, kind in task.operands.items() if n not in baked}
+    kinds = {name: KINDS[kind].format(real=real) for name, kind in asked.items()}
+    helpers = [fn for fn in (task.tasks, task.memory) if fn is not None]
+    lines = [
+        *head(kinds, _declared(task), "first, last"),
+        "    scratch = own_memory(memory_, size_)",
+        *(f"    {name} = {value!r}" for name, value in baked.items()),
+        body_text(task.body),
+    ]
+    called = [f"@{fn.__dict__['device']}\n{source_text(fn)}" for fn in callees(task.body)]
+    functions = (*constants(task.body, *callees(task.body), *helpers), *called)
+    return KernelText((*functions, *map(source_text, helpers)), "\n".join(lines))
+
+
+def head(kinds: Mapping[str, str], declared: Mapping[str, str], span: str) -> list[str]:
+    """How a kernel begins: it reads its operands, of these types, from a table."""
+    quoted = ", ".join(f'"{name}": "{kind}"' for name, kind in kinds.items())
+    more = "".join(f", {name}={value}" for name, value in declared.items())
+    unpacked = ", ".join(f'"{kind}"' for kind in kinds.values())
+    return [
+        f"{{name}}_operands = operands({unpacked})",
+        "",
+        "",
+        f"@kernel({{{quoted}}}{more})",
+        f"def {{name}}(table_, {span}, memory_, size_):",
+        f"    {', '.join(kinds)}{',' * (len(kinds) == 1)} = {{name}}_operands(table_)",
+    ]
+
+
+def _declared(task: Task) -> dict[str, str]:
+    """What the decorator is told beside the types of the operands."""
+    found: dict[str, str] = {}
+    if task.tasks:
+        found["tasks"] = task.tasks.__name__
+    if task.memory:
+        found["memory"] = task.memory.__name__
+    if task.writes != ("out",):
+        found["writes"] = repr(task.writes)
+    return found
