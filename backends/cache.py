@@ -25,12 +25,12 @@ LIMIT = "1 GiB"
 HOUR = 3600.0
 """Uses are written down once an hour; a temporary file that is older was left by an accident."""
 
-_FOLDER = re.compile(r"netdsl[\w.+]+-numba[\w.+]+-numpy[\w.+]+-[\w.-]+")
+_FOLDER = re.compile(r"netdsl[\w.+]+-numba[\w.+]+-numpy[\w.+]+-[\w.-]+", re.ASCII)
 _STEM = r"(?P<stem>\w+_[0-9a-f]{20})"
-_TEXT = re.compile(rf"{_STEM}\.py|(?P<passing>\.){_STEM.replace('stem', 'of')}\.py\.\w+")
-_MADE = re.compile(rf"{_STEM}\.[\w.-]+\.(?:nbi|nbc|pyc)(?P<passing>\.[\w.]+)?")
-_SIZE = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?:(?P<power>[kmgt])(?P<binary>i)?)?b?", re.I)
-_FIRST = (".nbi", ".nbc", ".pyc", "")
+_TEXT = re.compile(rf"(?P<passing>\.)?{_STEM}\.py(?(passing)\.\w+)", re.ASCII)
+_MADE = re.compile(rf"{_STEM}\.[\w.-]+\.(nbi|nbc|pyc)(?P<passing>\.(tmp\.)?\w+)?", re.ASCII)
+_SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(?:([kmgt])(i)?)?b?", re.ASCII | re.IGNORECASE)
+_ORDER = {".nbi": 0, ".nbc": 1, ".pyc": 2}
 
 _at_work: set[tuple[Path, str]] = set()
 """The folders and stems that this process uses."""
@@ -69,8 +69,9 @@ def limit() -> int:
     if not found:
         message = f"NETDSL_CACHE_LIMIT is no size: {text[:80]!r}"
         raise DataError("E421", message, help="write a number and a unit: 500 MB, 1.5 GiB")
-    power = " kmgt".index((found["power"] or " ").lower())
-    return int(float(found["number"]) * (1024 if found["binary"] else 1000) ** power)
+    number, unit, binary = found.groups()
+    power = " kmgt".index((unit or " ").lower())
+    return int(float(number) * (1024 if binary else 1000) ** power)
 
 
 def kept() -> list[Kept]:
@@ -127,7 +128,7 @@ def clear() -> list[Kept]:
             _remove(each.files)
     except OSError as error:
         message = f"{error.filename} cannot be removed: {error.strerror}"
-        raise RunError("E512", message, help="the rest of the cache is as it was") from error
+        raise RunError("E512", message, help="see who may write to its folder") from error
     _tidy()
     return found
 
@@ -161,8 +162,7 @@ def _of_folder(folder: Path) -> Iterator[Kept]:
                     if name and entry.is_file(follow_symlinks=False):
                         found = entry.stat(follow_symlinks=False)
                         if not name["passing"] or time() - found.st_mtime > HOUR:
-                            stem = name["stem"] or name["of"]
-                            stems.setdefault(stem, []).append((Path(entry.path), found))
+                            stems.setdefault(name["stem"], []).append((Path(entry.path), found))
     for stem, files in stems.items():
         used = max(max(found.st_atime, found.st_mtime) for _, found in files)
         size = sum(found.st_size for _, found in files)
@@ -171,7 +171,7 @@ def _of_folder(folder: Path) -> Iterator[Kept]:
 
 def _remove(files: Iterable[Path]) -> None:
     """Remove files, Numba's index before what it names: others must not find half of it."""
-    for path in sorted(files, key=lambda path: _FIRST.index(path.suffix if path.suffix in _FIRST else "")):
+    for path in sorted(files, key=lambda path: _ORDER.get(path.suffix, len(_ORDER))):
         path.unlink(missing_ok=True)
 
 

@@ -17,7 +17,7 @@ from importlib.resources import files
 from textwrap import fill
 
 from netdsl.backends.kernels import KernelText, function_name, kernel_text
-from netdsl.backends.model_text import ModelText, whose
+from netdsl.backends.model_text import ModelText, counting, whose
 from netdsl.backends.model_text import safe_place as safe_place
 from netdsl.schedule import Call, Schedule
 from netdsl.target import Target
@@ -80,7 +80,7 @@ def emit(schedule: Schedule, target: Target, about: str, real: str = "f4") -> st
         base,
         *_section("The mathematics of the layers", functions),
         *_section("The kernels", texts),
-        *_section("The engine, the same for every network", [engine]),
+        *_section("The engine, the same for every network", [engine, *counting(schedule.calls())]),
         *_section(f"The network {schedule.name}", [model.text()]),
     ]
     return _module(about, [*base_imports, *engine_imports], body)
@@ -100,7 +100,7 @@ def emit_cached(schedule: Schedule, target: Target, about: str, real: str = "f4"
         texts[file.stem] = file.text
         lines.append(f"from {PACKAGE}.{file.stem} import k_{name} as {model.kernel(calls[0])}")
     imports, engine = _split(ENGINE)
-    body = [engine, model.text()]
+    body = [engine, *counting(schedule.calls()), model.text()]
     imports.append("import numpy as np")
     return Emitted(_module(about, [*imports, base.names(body), *lines], body), texts, base)
 

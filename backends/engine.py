@@ -28,7 +28,8 @@ class Engine:
     SCORED = None  # (tensor, sizes of one sample) of the prediction that labels are compared with
     WEIGHTS = ()  # (name, sizes, start in the flat buffer, distribution, its number)
     STATE = ()  # (name, sizes, first value)
-    VALUES = ()  # (tensor, sizes, type, whether it has a batch axis)
+    VALUES = ()  # (tensor, sizes, type, whether it has a batch axis, whether channels lie last)
+    PLACES = ()  # (tensor, the one in which it lies, its first channel there, how many it has)
     SLOTS = ()  # what the optimizer keeps for each weight
     LOSSES = ()  # the tensors whose sum training makes small
     MEASURED = ()  # those that evaluation knows: it has no side heads
@@ -60,9 +61,10 @@ class Engine:
         self._flat = {name: empty((size,), real) for name in ("weight", "dweight", *self.SLOTS)}
         self._state = {name: empty(sizes, real) for name, sizes, _ in self.STATE}
         self._values = {
-            name: empty((self.batch, *sizes) if batched else sizes, TYPES[kind])
-            for name, sizes, kind, batched in self.VALUES
+            name: empty((self.batch,) * batched + (turned(sizes) if last else sizes), TYPES[kind])
+            for name, sizes, kind, batched, last in self.VALUES
         }
+        self.nothing = empty((0,), real)
         self._bound = {}
         self.reset(seed)
 
@@ -72,6 +74,7 @@ class Engine:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
         self.step = 0
+        self._ready = False
         for array in self._flat.values():
             copy_in(array, np.zeros(array.shape, real))
         for number, (name, sizes, _, law, value) in enumerate(self.WEIGHTS):
@@ -88,6 +91,7 @@ class Engine:
         """
         outputs = [[] for _ in self.OUTPUTS]
         for t in self._batches(self.check(*inputs, target=False), target=False):
+            self._prepared(t)
             self._run(t, "predict_pass")
             for found, output in zip(outputs, self.outputs(t.count), strict=True):
                 found.append(output)
@@ -104,6 +108,7 @@ class Engine:
         self._needs_recipe()
         total = count = 0
         for t in self._batches(self.check(*inputs_and_target)):
+            self._prepared(t)
             self._run(t, "evaluate_pass")
             total += self._loss(t, self.MEASURED) * t.count
             count += t.count
@@ -123,6 +128,7 @@ class Engine:
             )
         (t,) = self._batches(arrays)
         self.step += 1
+        self._ready = False
         rate = float(self.lr if lr is None else lr)
         self._run(t, "train_pass", "backward_pass", "update_pass", lr=rate)
         return self._loss(t, self.LOSSES)
@@ -180,6 +186,7 @@ class Engine:
                 raise ValueError(f"{name} has the sizes {np.shape(array)}, not {known[name]}")
             if np.asarray(array).dtype.kind not in "iuf":
                 raise ValueError(f"{name} holds {np.asarray(array).dtype}, not numbers")
+        self._ready = False
         goes_on = all(f"optimizer/{slot}/{name}" in arrays for slot, name in slots)
         step, seed = (int(np.ravel(arrays.get(f"training/{w}", 0))[0]) for w in ("step", "seed"))
         for name in self._places:
@@ -255,15 +262,24 @@ class Engine:
     def _bind(self, count):
         """Every tensor of a batch of ``count`` samples, in the shapes that kernels want."""
         if count not in self._bound:
-            values = {
-                name: self._values[name][:count] if batched else self._values[name]
-                for name, _, _, batched in self.VALUES
-            }
-            t = SimpleNamespace(count=count, values=values, programs={})
+            t = SimpleNamespace(count=count, values={}, memory={}, programs={})
+            for name, _, _, batched, last in self.VALUES:
+                array = self._values[name][:count] if batched else self._values[name]
+                t.memory[name] = array.reshape(-1)
+                t.values[name] = np.moveaxis(array, -1, 1) if last else array
+            for name, host, first, channels in self.PLACES:
+                t.memory[name] = t.memory[host][first:]
+                t.values[name] = t.values[host][:, first : first + channels]
             self.bind(t)
             # Few sizes come again and again: whole batches, and the last ones of an epoch.
             self._bound = {**dict(list(self._bound.items())[-3:]), count: t}
         return self._bound[count]
+
+    def _prepared(self, t):
+        """See to it that what evaluation reads of the weights is that of these weights."""
+        if not self._ready and hasattr(self, "prepare_pass"):
+            self._run(t, "prepare_pass")
+        self._ready = True
 
     def _run(self, t, *passes, lr=0.0):
         """Run passes over a batch; what they call is recorded the first time."""
@@ -276,6 +292,11 @@ class Engine:
 
 
 TYPES = {"real": real, "int": np.int32}
+
+
+def turned(sizes):
+    """The sizes of a picture with its channels last."""
+    return (*sizes[1:], sizes[0])
 
 
 def draw(generator, law, value, sizes):

@@ -93,7 +93,8 @@ def _is_rate(value: object) -> bool:
 def array_type(operand: Operand, real: str) -> str:
     """A numba type: ``f4[:,:,::1]``."""
     element = "i4" if operand.buffer.tensor.dtype is DType.INT else real
-    return f"{element}[{':,' * (operand.rank - 1)}::1]"
+    last = ":" if operand.strided else "::1"
+    return f"{element}[{':,' * (operand.rank - 1)}{last}]"
 
 
 def _names(call: Call) -> list[str]:

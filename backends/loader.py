@@ -6,10 +6,10 @@ import importlib
 import os
 import stat
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
+from netdsl.backends.cache import folder, root, trim, use
 from netdsl.backends.emit import PACKAGE, Emitted
 from netdsl.errors import RunError
 from netdsl.files import replace
@@ -21,11 +21,7 @@ def cache_directory() -> Path:
     Numba's own cache beside the generated files is pickle, so a directory that others may write
     to is refused: RunError E510.
     """
-    root = os.environ.get("NETDSL_CACHE")
-    if not root:
-        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        root = str(Path(home) / "netdsl")
-    path = Path(root).absolute() / _versions()
+    path = root() / folder()
     try:
         path.mkdir(parents=True, exist_ok=True, mode=0o700)
     except OSError as error:
@@ -46,7 +42,12 @@ def cache_directory() -> Path:
 def load(emitted: Emitted) -> ModuleType:
     """Write what is not there yet, and import the module of a network."""
     directory, stem = write(emitted)
-    return import_from(directory, stem)
+    try:
+        return import_from(directory, stem)
+    except (ImportError, OSError, RuntimeError):
+        if all((directory / f"{name}.py").exists() for name in emitted.files()):
+            raise
+        return load(emitted)  # another process has removed files meanwhile
 
 
 def import_from(directory: Path, stem: str) -> ModuleType:
@@ -66,14 +67,12 @@ def import_from(directory: Path, stem: str) -> ModuleType:
 def write(emitted: Emitted) -> tuple[Path, str]:
     """Write the files of a module that are not there yet; returns where, and the module's stem."""
     directory = cache_directory()
-    for name, text in emitted.files().items():
-        path = directory / f"{name}.py"
-        if not path.exists():  # its name says what is in it
-            replace(path, text.encode())
+    files = emitted.files()
+    use(directory, files)
+    # The name of a file says what is in it.
+    new = [name for name in files if not (directory / f"{name}.py").exists()]
+    for name in new:
+        replace(directory / f"{name}.py", files[name].encode())
+    if new:
+        trim()
     return directory, emitted.stem
-
-
-def _versions() -> str:
-    """A folder for each set of versions, since compiled kernels fit no other."""
-    packages = (f"{name}{version(name)}" for name in ("netdsl", "numba", "numpy"))
-    return "-".join((*packages, str(sys.implementation.cache_tag)))

@@ -6,10 +6,11 @@ import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from math import prod
+from math import isinf, prod
 from typing import Any
 
-from netdsl.schedule import Buffer, Call, Operand, Schedule, Symbol
+from netdsl.backends.kernels import callees, constants, source_text
+from netdsl.schedule import Buffer, Call, Counted, Number, Operand, Scaled, Schedule, Symbol
 from netdsl.tensor import dims_text
 
 PREFIX = {
@@ -113,8 +114,13 @@ class ModelText:
         rows = ((str(p.buffer), p.weight.dims, p.start, *draw) for p, draw in draws)
         yield from _table("WEIGHTS", rows)
         yield from _table("STATE", ((str(b), b.tensor.dims, value) for b, value in s.states))
-        tensors = ((b, b.tensor) for b in self.buffers())
-        yield from _table("VALUES", ((key(b), t.dims, t.dtype, t.batch) for b, t in tensors))
+        own = [buffer for buffer in self.buffers() if buffer not in s.places]
+        tensors = ((b, b.tensor, b in s.last) for b in own)
+        rows = ((key(b), t.dims, t.dtype, t.batch, last) for b, t, last in tensors)
+        yield from _table("VALUES", rows)
+        if places := [(b, s.places[b]) for b in self.buffers() if b in s.places]:
+            rows = ((key(b), key(p.host), p.first, b.tensor.channels) for b, p in places)
+            yield from _table("PLACES", rows)
         yield f"    SLOTS = {_literal(s.slots)}"
         yield f"    LOSSES = {_literal(tuple(key(b) for b in s.losses))}"
         yield f"    MEASURED = {_literal(tuple(key(b) for b in s.measured))}"
@@ -136,6 +142,8 @@ class ModelText:
         if s.target:
             found[s.target] = None
         found.update(dict.fromkeys(operand.buffer for operand in self.operands()))
+        places = [s.places[buffer] for buffer in found if buffer in s.places]
+        found.update(dict.fromkeys(place.host for place in places))
         return [b for b in found if b.role in ("value", "grad", "aux", "target", "loss")]
 
     def operands(self) -> list[Operand]:
@@ -153,7 +161,9 @@ class ModelText:
         yield "    def bind(self, t):"
         yield '        """Every tensor in the shapes in which kernels see it; -1 is the batch."""'
         wheres = [(self.names.attribute(o), _where(o, starts)) for o in self.operands()]
-        memories = {"values": "t.values", "flat": "self._flat", "state": "self._state"}
+        memories = {
+            "values": "t.values", "memory": "t.memory", "flat": "self._flat", "state": "self._state",
+        }  # fmt: skip
         for name, memory in memories.items():
             if any(where.startswith(f"{name}[") for _, where in wheres):
                 yield f"        {name} = {memory}"
@@ -162,6 +172,9 @@ class ModelText:
     def passes(self) -> Iterator[str]:
         """The methods that call the kernels."""
         s = self.schedule
+        if s.prepare:
+            about = "What evaluation and prediction read of the weights alone."
+            yield from self.method("prepare_pass", about, s.prepare)
         yield from self.method("predict_pass", "The outputs, as evaluation sees them.", s.predict)
         if not s.losses:
             return
@@ -194,9 +207,24 @@ class ModelText:
             if whose(call) != comment:
                 comment = whose(call)
                 yield f"        # {comment}"
-            arguments = [self.names.attribute(o) for o in (call.out, *call.operands())]
+            operands = call.arguments() if call.kernel.fn.__dict__.get("task") else call.operands()
+            arguments = [self.argument(operand) for operand in (call.out, *operands)]
             arguments += map(_number, call.passed.values())
             yield f"        {self.kernel(call)}({', '.join(arguments)})"
+
+
+    def argument(self, operand: Operand | None) -> str:
+        """An array that a kernel is given, or one of no size."""
+        return "self.nothing" if operand is None else self.names.attribute(operand)
+
+
+def counting(calls: Iterable[Call]) -> Iterator[str]:
+    """The texts of the functions that tell numbers of kernels, with what they call."""
+    numbers = (number for call in calls for number in call.passed.values())
+    functions = dict.fromkeys(n.fn for n in numbers if isinstance(n, Counted))
+    for fn in functions:
+        yield from constants(fn, *callees(fn))
+        yield from map(source_text, (*callees(fn), fn))
 
 
 def whose(call: Call) -> str:
@@ -211,8 +239,8 @@ def safe_place(place: str) -> str:
 
 def key(buffer: Buffer) -> str:
     """The name of a tensor of the step: ``conv1``, ``conv1:grad``, ``bn1:mean``."""
-    name = "grad" if buffer.role == "grad" else buffer.name
-    return f"{buffer.owner}:{name}" if name else buffer.owner
+    kind = "grad" if buffer.role == "grad" else ""
+    return ":".join(filter(None, (buffer.owner, kind, buffer.name)))
 
 
 def _listed(buffers: Iterable[Buffer]) -> str:
@@ -232,12 +260,21 @@ def _where(operand: Operand, starts: dict[Buffer, int]) -> str:
         start = starts[replace(buffer, role="weight")]
         stop = start + prod(buffer.tensor.dims)
         return f"flat[{_literal(buffer.role)}][{start}:{stop}].reshape({shape})"
+    if operand.memory:
+        return f"memory[{_literal(key(buffer))}]"
+    if operand.strided:
+        return f"values[{_literal(key(buffer))}].reshape(({shape}), copy=False)"
     return f"values[{_literal(key(buffer))}].reshape({shape})"
 
 
-def _number(value: float | int | Symbol) -> str:
+def _number(value: Number) -> str:
     if isinstance(value, Symbol):
-        return f"now.{value.name}"
+        return "t.count" if value.name == "count" else f"now.{value.name}"
+    if isinstance(value, Scaled):
+        return "t.count" if value.factor == 1 else f"t.count * {value.factor}"
+    if isinstance(value, Counted):
+        arguments = (f"{name}={_number(number)}" for name, number in value.arguments)
+        return f"{value.fn.__name__}({', '.join(arguments)})"
     return _literal(value)
 
 
@@ -248,6 +285,8 @@ def _literal(value: object) -> str:
     if isinstance(value, tuple):
         items = ", ".join(map(_literal, value))
         return f"({items},)" if len(value) == 1 else f"({items})"
+    if isinstance(value, float) and isinf(value):
+        return "math.inf" if value > 0 else "-math.inf"
     return repr(value)
 
 

@@ -1,4 +1,4 @@
-"""Measure two programs in turn, A B A B, each in a process of its own.
+"""Measure several programs in turn, A B A B, each in a process of its own on the same cores.
 
 Two pools of threads in one process would spin against each other; and since machines drift, only
 ratios of neighbouring measurements mean something.
@@ -7,45 +7,101 @@ ratios of neighbouring measurements mean something.
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
-from dataclasses import dataclass
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from side import Measured, Task
+
+HERE = Path(__file__).parent
+LIMIT = 3600  # seconds for one process
+
+
+class Failed(Exception):
+    """A side that could not do it; its text is the reason."""
 
 
 @dataclass(frozen=True)
-class Pair:
-    """The figures of two programs, turn by turn: ``ours`` and ``theirs`` in the same unit."""
+class Turns:
+    """What one side measured, turn by turn."""
 
-    ours: list[float]
-    theirs: list[float]
+    runs: tuple[Measured, ...]
 
     @property
-    def ratios(self) -> list[float]:
-        """Their time over ours, turn by turn: above 1, ours is faster."""
-        return [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
+    def milliseconds(self) -> float:
+        """The median over the turns of the medians over the steps."""
+        return statistics.median(run.milliseconds for run in self.runs)
 
-    def row(self, name: str) -> str:
-        """A row of a Markdown table: medians, the median ratio and its spread."""
-        ratios = self.ratios
-        return (
-            f"| {name} | {statistics.median(self.ours):.2f} | {statistics.median(self.theirs):.2f} "
-            f"| {statistics.median(ratios):.2f} | {min(ratios):.2f} to {max(ratios):.2f} |"
+    @property
+    def fastest(self) -> float:
+        """The fastest step of all."""
+        return min(run.fastest for run in self.runs)
+
+    @property
+    def memory(self) -> float:
+        """The median peak."""
+        return statistics.median(run.memory for run in self.runs)
+
+    @property
+    def begin(self) -> float:
+        """The median of the seconds until the first step was done."""
+        return statistics.median(run.begin for run in self.runs)
+
+    def ratios(self, other: Turns) -> list[float]:
+        """The other's time over this one's, turn by turn: above 1, this one is faster."""
+        pairs = zip(self.runs, other.runs, strict=True)
+        return [theirs.milliseconds / mine.milliseconds for mine, theirs in pairs]
+
+
+def alternate(tasks: Mapping[str, Task], turns: int) -> dict[str, Turns | Failed]:
+    """Every task once in each turn; one that fails is not tried again."""
+    runs: dict[str, list[Measured]] = {name: [] for name in tasks}
+    failures: dict[str, Failed] = {}
+    for turn in range(turns):
+        for name, task in tasks.items():
+            if name in failures:
+                continue
+            try:
+                runs[name].append(run(task))
+                told = f"{runs[name][-1].milliseconds:.2f} ms"
+            except Failed as failure:
+                failures[name] = failure
+                told = f"failed: {failure}"
+            print(f"{task.row}, turn {turn + 1}: {name} {told}", file=sys.stderr, flush=True)
+    return {name: failures.get(name) or Turns(tuple(found)) for name, found in runs.items()}
+
+
+def run(task: Task, environment: Mapping[str, str] | None = None) -> Measured:
+    """Measure a task in a process of its own."""
+    told = json.dumps(asdict(replace(task, started=time.time())))
+    return Measured(**json.loads(program("side.py", told, task.cores, environment or {})))
+
+
+def write_weights(row: str, path: str, cores: list[int]) -> None:
+    """Have netdsl write the weights that all sides of a row begin with."""
+    program("side_netdsl.py", row, cores, {}, path)
+
+
+def program(
+    script: str, argument: str, cores: list[int], environment: Mapping[str, str], *more: str
+) -> str:
+    """The last line that a program prints; it runs on the cores with as many threads."""
+    os.sched_setaffinity(0, cores)
+    count = str(len(cores))
+    told = {"OMP_NUM_THREADS": count, "NETDSL_THREADS": count, **environment}
+    command = [sys.executable, str(HERE / script), argument, *more]
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env={**os.environ, **told}, timeout=LIMIT
         )
-
-
-def alternate(script: str, ours: list[str], theirs: list[str], turns: int = 5) -> Pair:
-    """Run a script with the arguments of either side, in turn; each prints one JSON number last."""
-    pair = Pair([], [])
-    for _ in range(turns):
-        for found, arguments in ((pair.ours, ours), (pair.theirs, theirs)):
-            found.append(measure(script, *arguments))
-    return pair
-
-
-def measure(script: str, *arguments: str) -> float:
-    """The number that a script prints on its last line."""
-    done = subprocess.run(
-        [sys.executable, script, *arguments], check=True, stdout=subprocess.PIPE, text=True
-    )
-    return float(json.loads(done.stdout.strip().splitlines()[-1]))
+    except subprocess.TimeoutExpired:
+        raise Failed(f"not done after {LIMIT} seconds") from None
+    lines = (done.stderr if done.returncode else done.stdout).strip().splitlines() or [""]
+    if done.returncode:
+        raise Failed(lines[-1][:120] or f"exit status {done.returncode}")
+    return lines[-1]

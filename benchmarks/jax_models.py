@@ -1,6 +1,6 @@
 """The networks of the benchmarks in JAX: functions of weights, channels last.
 
-A model asks for its weights in the order of the ``.net`` files; `Weights` hands them out. Kernels are
+A model asks for its weights in the order of the ``.net`` files; `Given` hands them out. Kernels are
 height, width, in, out; weights of dense layers in, out.
 """
 
@@ -10,13 +10,14 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 from jax.nn import relu
 
 LAYOUT = ("NHWC", "HWIO", "NHWC")
 
 
-class Weights:
+class Given:
     """The weights in their order, and the running statistics with what a step makes of them."""
 
     def __init__(self, weights: Sequence[Array], statistics: Sequence[Array], train: bool) -> None:
@@ -32,16 +33,32 @@ class Weights:
 
 
 def conv(
-    x: Array, w: Weights, stride: int = 1, pad: int = 0, bias: bool = False, groups: int = 1
+    x: Array, w: Given, stride: int = 1, pad: int = 0, bias: bool = False, groups: int = 1
 ) -> Array:
-    y = lax.conv_general_dilated(
-        x, w.take(), (stride, stride), [(pad, pad)] * 2, dimension_numbers=LAYOUT,
-        feature_group_count=groups,
-    )  # fmt: skip
+    """On the CPU, XLA is faster if windows of one place and single channels are written out."""
+    kernel = w.take()
+    if kernel.shape[:2] == (1, 1):
+        y = x[:, ::stride, ::stride] @ kernel[0, 0]
+    elif groups > 1:
+        y = by_channel(x, kernel, stride, pad)
+    else:
+        y = lax.conv_general_dilated(
+            x, kernel, (stride, stride), [(pad, pad)] * 2, dimension_numbers=LAYOUT
+        )
     return y + w.take() if bias else y
 
 
-def dense(x: Array, w: Weights) -> Array:
+def by_channel(x: Array, kernel: Array, stride: int, pad: int) -> Array:
+    """A convolution of every channel by itself: a sum of shifted pictures."""
+    x = jnp.pad(x, [(0, 0), (pad, pad), (pad, pad), (0, 0)])
+    height, width = (size - kernel.shape[0] + 1 for size in x.shape[1:3])
+    return sum(
+        x[:, i : i + height : stride, j : j + width : stride] * kernel[i, j, 0]
+        for i, j in np.ndindex(kernel.shape[:2])
+    )
+
+
+def dense(x: Array, w: Given) -> Array:
     weight = w.take()
     return x @ weight + w.take()
 
@@ -51,7 +68,7 @@ def flatten(x: Array) -> Array:
     return x.transpose(0, 3, 1, 2).reshape(len(x), -1)
 
 
-def norm(x: Array, w: Weights) -> Array:
+def norm(x: Array, w: Given) -> Array:
     """Batch normalisation by the statistics of the batch, from one pass over it."""
     weight, bias = w.take(), w.take()
     mean = x.mean((0, 1, 2))
@@ -64,7 +81,7 @@ def norm(x: Array, w: Weights) -> Array:
     return x * scale + (bias - mean * scale)
 
 
-def normed(x: Array, w: Weights, stride: int = 1, pad: int = 0, groups: int = 1) -> Array:
+def normed(x: Array, w: Given, stride: int = 1, pad: int = 0, groups: int = 1) -> Array:
     """A convolution and its normalisation; for evaluation it was folded to a bias beforehand."""
     if not w.train:
         return conv(x, w, stride, pad, bias=True, groups=groups)
@@ -90,18 +107,18 @@ def maxpool(x: Array, size: int, stride: int, padding: str | list[tuple[int, int
 # ---- networks ------------------------------------------------------------------
 
 
-def mlp(x: Array, w: Weights) -> Array:
+def mlp(x: Array, w: Given) -> Array:
     x = x.reshape(len(x), -1)
     return dense(relu(dense(relu(dense(x, w)), w)), w)
 
 
-def lenet5(x: Array, w: Weights) -> Array:
+def lenet5(x: Array, w: Given) -> Array:
     x = avgpool(jnp.tanh(conv(x, w, pad=2, bias=True)), 2)
     x = flatten(avgpool(jnp.tanh(conv(x, w, bias=True)), 2))
     return dense(jnp.tanh(dense(jnp.tanh(dense(x, w)), w)), w)
 
 
-def vgg11(x: Array, w: Weights) -> Array:
+def vgg11(x: Array, w: Given) -> Array:
     for count in (1, 1, 2, 2, 2):
         for _ in range(count):
             x = relu(conv(x, w, pad=1, bias=True))
@@ -109,7 +126,7 @@ def vgg11(x: Array, w: Weights) -> Array:
     return dense(flatten(x), w)
 
 
-def resnet20(x: Array, w: Weights) -> Array:
+def resnet20(x: Array, w: Given) -> Array:
     x = relu(normed(x, w, pad=1))
     for c in (16, 32, 64):
         for _ in range(3):
@@ -122,13 +139,13 @@ def resnet20(x: Array, w: Weights) -> Array:
     return dense(x.mean((1, 2)), w)
 
 
-def basic(x: Array, w: Weights, c: int, stride: int) -> Array:
+def basic(x: Array, w: Given, c: int, stride: int) -> Array:
     y = relu(normed(x, w, stride, 1))
     y = normed(y, w, pad=1)
     return relu(y + (normed(x, w, stride) if x.shape[-1] != c or stride > 1 else x))
 
 
-def bottleneck(x: Array, w: Weights, c: int, stride: int) -> Array:
+def bottleneck(x: Array, w: Given, c: int, stride: int) -> Array:
     y = relu(normed(x, w))
     y = relu(normed(y, w, stride, 1))
     y = normed(y, w)
@@ -136,7 +153,7 @@ def bottleneck(x: Array, w: Weights, c: int, stride: int) -> Array:
 
 
 def resnet(
-    x: Array, w: Weights, unit: Callable[[Array, Weights, int, int], Array], layers: Sequence[int]
+    x: Array, w: Given, unit: Callable[[Array, Given, int, int], Array], layers: Sequence[int]
 ) -> Array:
     x = relu(normed(x, w, 2, 3))
     x = maxpool(x, 3, 2, [(1, 1), (1, 1)])
@@ -146,15 +163,15 @@ def resnet(
     return dense(x.mean((1, 2)), w)
 
 
-def resnet18(x: Array, w: Weights) -> Array:
+def resnet18(x: Array, w: Given) -> Array:
     return resnet(x, w, basic, (2, 2, 2, 2))
 
 
-def resnet50(x: Array, w: Weights) -> Array:
+def resnet50(x: Array, w: Given) -> Array:
     return resnet(x, w, bottleneck, (3, 4, 6, 3))
 
 
-def mobilenet_v2(x: Array, w: Weights) -> Array:
+def mobilenet_v2(x: Array, w: Given) -> Array:
     def relu6(x: Array) -> Array:
         return jnp.clip(x, 0, 6)
 
@@ -176,7 +193,7 @@ def mobilenet_v2(x: Array, w: Weights) -> Array:
     return dense(relu6(normed(x, w)).mean((1, 2)), w)
 
 
-def densenet(x: Array, w: Weights) -> Array:
+def densenet(x: Array, w: Given) -> Array:
     x = conv(x, w, pad=1)
     for block in range(3):
         if block:
@@ -188,7 +205,7 @@ def densenet(x: Array, w: Weights) -> Array:
     return dense(relu(norm(x, w)).mean((1, 2)), w)
 
 
-def googlenet(x: Array, w: Weights) -> tuple[Array, Array, Array]:
+def googlenet(x: Array, w: Given) -> tuple[Array, Array, Array]:
     def cr(x: Array, stride: int = 1, pad: int = 0) -> Array:
         return relu(conv(x, w, stride, pad, bias=True))
 
@@ -222,7 +239,7 @@ def googlenet(x: Array, w: Weights) -> tuple[Array, Array, Array]:
     return dense(x.mean((1, 2)), w), aux1, aux2
 
 
-def unet(x: Array, w: Weights) -> Array:
+def unet(x: Array, w: Given) -> Array:
     def double(x: Array) -> Array:
         x = relu(conv(x, w, pad=1, bias=True))
         return relu(conv(x, w, pad=1, bias=True))
@@ -242,7 +259,7 @@ def unet(x: Array, w: Weights) -> Array:
     return conv(x, w, bias=True)
 
 
-def lstm(words: Array, w: Weights) -> Array:
+def lstm(words: Array, w: Given) -> Array:
     x = w.take()[words.T]  # steps, samples, channels
     into, again, bias = w.take(), w.take(), w.take()
     entered = x @ into + bias

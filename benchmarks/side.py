@@ -1,61 +1,90 @@
-"""One side of one row, alone in its process: ``python side.py '{"row": ...}'`` prints JSON last."""
+"""One side of one row, alone in its process: ``python side.py TASK`` prints JSON on its last line."""
 
 from __future__ import annotations
 
 import importlib
 import json
+import resource
 import statistics
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 from rows import ROWS
+from weights import read
 
-COMPARED = 3  # losses of the first steps, or samples, that are compared
-WARM = 1.0  # seconds, after the steps that are compared
+COMPARED = 3  # the losses of so many first steps, or the outputs of so many samples
+WARM = 1.0  # seconds of steps that are not timed, after those
 
 
 @dataclass(frozen=True)
 class Task:
-    """What one process measures: a side and its variant, a row, and how long."""
+    """What one process measures: a row, a side in one of its variants, and how long.
+
+    At most ``steps`` steps are timed, and no more once ``seconds`` have passed. ``weights`` is the
+    file to begin with; without one a side draws its own. ``started`` is when the process began.
+    """
 
     row: str
     side: str
     variant: str
-    weights: str
-    threads: int
+    cores: list[int]
     steps: int
     seconds: float
+    weights: str = ""
+    started: float = 0.0
+
+    @property
+    def threads(self) -> int:
+        """As many as cores."""
+        return len(self.cores)
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What came out: milliseconds of a step (the median), of how many, and what was computed."""
+    """What came out: the median milliseconds of so many steps, and what they computed.
+
+    ``fastest`` is the fastest step, which other programs on the machine disturb least. ``begin`` is
+    the seconds from the start of the process to the end of the first step, ``memory`` the MiB of
+    its peak over what it held when all was imported.
+    """
 
     milliseconds: float
+    fastest: float
     steps: int
     figures: list[float]
+    begin: float
+    memory: float
 
 
 def measure(task: Task) -> Measured:
     """Prepare, compute what is compared, warm up, and time some steps."""
-    weights, kept = read(task.weights)
+    row = ROWS[task.row]
     module = importlib.import_module(f"side_{task.side}")
-    step = module.prepare(ROWS[task.row], weights, kept, task.threads, task.variant)
-    first = [step() for _ in range(COMPARED)]
-    if not ROWS[task.row].train:
-        first = np.asarray(first[-1])[:COMPARED].ravel()
-    until(WARM, sys.maxsize, step)
-    times = until(task.seconds, task.steps, step)
-    figures = [float(each) for each in first]
-    return Measured(1000 * statistics.median(times), len(times), figures)
+    base = peak()
+    weights = read(task.weights) if task.weights else None
+    step = module.prepare(row, weights, task.threads, task.variant)
+    del weights
+    first = [step()]
+    begin = time.time() - task.started
+    first += [step() for _ in range(COMPARED - 1)]
+    clock(step, sys.maxsize, WARM if task.steps else 0)
+    times = [1000 * second for second in clock(step, task.steps, task.seconds)] or [0.0]
+    figures = first if row.train else np.asarray(first[-1])[:COMPARED].ravel()
+    return Measured(
+        statistics.median(times),
+        min(times),
+        len(times),
+        [float(figure) for figure in figures],
+        begin,
+        peak() - base,
+    )
 
 
-def until(seconds: float, steps: int, step: Callable[[], object]) -> list[float]:
-    """Seconds of each step, until there are ``steps`` of them or ``seconds`` have passed."""
+def clock(step: Callable[[], object], steps: int, seconds: float) -> list[float]:
+    """The seconds of each step."""
     times: list[float] = []
     while len(times) < steps and sum(times) < seconds:
         start = time.perf_counter()
@@ -64,18 +93,9 @@ def until(seconds: float, steps: int, step: Callable[[], object]) -> list[float]
     return times
 
 
-def write(path: Path, weights: list[np.ndarray], kept: list[np.ndarray]) -> None:
-    """Weights and statistics as a file, in their order."""
-    named = {f"weight{number}": array for number, array in enumerate(weights)}
-    named |= {f"statistic{number}": array for number, array in enumerate(kept)}
-    np.savez(path, **named)
-
-
-def read(path: str) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Weights and statistics, each in their order."""
-    with np.load(path) as arrays:
-        kinds = [[arrays[n] for n in arrays if n.startswith(k)] for k in ("weight", "statistic")]
-    return kinds[0], kinds[1]
+def peak() -> float:
+    """The most memory that the process ever held, in MiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 if __name__ == "__main__":

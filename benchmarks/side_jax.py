@@ -7,21 +7,20 @@ from collections.abc import Callable
 import jax
 import numpy as np
 from jax import Array
-from jax_models import LOSSES, MODELS, Weights, cross_entropy
+from jax_models import LOSSES, MODELS, Given, cross_entropy
 from rows import MOMENTUM, Row
+from weights import Weights
 
 Arrays = list[Array]
 
 
-def prepare(
-    row: Row, weights: list[np.ndarray], statistics: list[np.ndarray], threads: int, variant: str
-) -> Callable[[], object]:
+def prepare(row: Row, weights: Weights, threads: int, variant: str) -> Callable[[], object]:
     """The step of a row. XLA takes as many threads as the process has cores."""
     del threads, variant
     if not row.train:
-        weights, statistics = folded(weights, statistics), []
-    learnt = [jax.device_put(turned(array, row)) for array in weights]
-    kept = [jax.device_put(array) for array in statistics]
+        weights = Weights(folded(weights), [])
+    learnt = [jax.device_put(turned(array, row)) for array in weights.learnt]
+    kept = [jax.device_put(array) for array in weights.kept]
     x, y = row.data()
     inputs = jax.device_put(x.transpose(0, 2, 3, 1) if len(row.sizes) == 3 else x)
     if row.train:
@@ -36,7 +35,7 @@ def training(
     loss_of = LOSSES.get(row.model, cross_entropy)
 
     def loss(weights: Arrays, statistics: Arrays, x: Array, y: Array) -> tuple[Array, Arrays]:
-        w = Weights(weights, statistics, train=True)
+        w = Given(weights, statistics, train=True)
         return loss_of(MODELS[row.model](x, w), y), w.news
 
     def update(
@@ -59,7 +58,7 @@ def training(
 
 def inference(row: Row, weights: Arrays, x: Array) -> Callable[[], np.ndarray]:
     """The logits as evaluation makes them."""
-    forward = jax.jit(lambda weights, x: MODELS[row.model](x, Weights(weights, [], train=False)))
+    forward = jax.jit(lambda weights, x: MODELS[row.model](x, Given(weights, [], train=False)))
     return lambda: np.asarray(jax.block_until_ready(forward(weights, x)))
 
 
@@ -72,11 +71,11 @@ def turned(array: np.ndarray, row: Row) -> np.ndarray:
     return array.T if array.ndim == 2 and not is_words else array
 
 
-def folded(weights: list[np.ndarray], statistics: list[np.ndarray]) -> list[np.ndarray]:
+def folded(weights: Weights) -> list[np.ndarray]:
     """Normalisations folded into the convolutions before them: a kernel and a bias for each."""
     made: list[np.ndarray] = []
-    kept = iter(statistics)
-    given = iter(weights)
+    kept = iter(weights.kept)
+    given = iter(weights.learnt)
     for array in given:
         if array.ndim != 4:
             made.append(array)

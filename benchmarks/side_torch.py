@@ -11,17 +11,18 @@ from torch import nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 from torch_models import LOSSES, MODELS
+from weights import Weights
 
 
 
 
-def prepare(
-    row: Row, weights: list[np.ndarray], statistics: list[np.ndarray], threads: int, variant: str
-) -> Callable[[], object]:
-    """The step of a row; ``variant`` is a set of the words ``last`` and ``compile``."""
+def prepare(row: Row, weights: Weights | None, threads: int, variant: str) -> Callable[[], object]:
+    """The step of a row; ``variant`` has the words ``last`` (channels last) and ``compile``."""
     torch.set_num_threads(threads)
     order = torch.channels_last if "last" in variant else torch.contiguous_format
-    net = fill(MODELS[row.model](**row.params), weights, statistics)
+    net = MODELS[row.model](**row.params)
+    if weights is not None:
+        fill(net, weights)
     x, y = (torch.from_numpy(array) for array in row.data())
     if row.pictures:
         x = x.to(memory_format=order)
@@ -31,16 +32,17 @@ def prepare(
     return inference(net, x, "compile" in variant)
 
 
-def fill(net: nn.Module, weights: list[np.ndarray], statistics: list[np.ndarray]) -> nn.Module:
-    """The model with the weights of netdsl, handed over by order."""
+def fill(net: nn.Module, weights: Weights) -> None:
+    """Give the model the weights of netdsl, by order."""
     learnt = [each for each in net.parameters() if each.requires_grad]
     kept = [each for each in net.buffers() if each.dim()]
     with torch.no_grad():
-        for mine, array in zip([*learnt, *kept], [*weights, *statistics], strict=True):
+        for mine, array in zip(
+            [*learnt, *kept], [*weights.learnt, *weights.kept], strict=True
+        ):
             if mine.shape != array.shape:
                 raise ValueError(f"{tuple(mine.shape)} is not {array.shape}")
             mine.copy_(torch.from_numpy(array))
-    return net
 
 
 def training(

@@ -170,6 +170,7 @@ class Net:
         two up to 64 for which a quarter of the free memory suffices. ``report(done, total, name)``
         is told of each kernel that must be compiled. RunError E511 if there is not enough memory.
         """
+        from netdsl.backends.cache import trim
         from netdsl.runtime.memory import check_memory, modest_batch
         from netdsl.runtime.model import Model
 
@@ -185,6 +186,8 @@ class Net:
             batch=batch,
             report=report if missing else None,
         )
+        if missing:
+            trim()
         return Model(engine, recipe)
 
     def _module(self, device: str | None, report: Report | None) -> tuple[ModuleType, bool]:

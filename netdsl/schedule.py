@@ -6,7 +6,7 @@ A schedule is derived from a graph by `netdsl.autodiff`; the emitter writes it o
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
@@ -33,11 +33,17 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Operand:
-    """A buffer as a kernel sees it: reshaped to ``view`` (-1 is the batch), or its ``part``."""
+    """A buffer as a kernel sees it: reshaped to ``view`` (-1 is the batch), or its ``part``.
+
+    With ``memory`` it is the numbers as they lie, from its first one on; ``strided`` ones are seen
+    through strides, since they lie in another order than that of their axes.
+    """
 
     buffer: Buffer
     view: tuple[int, ...]
     part: tuple[int, int] | None = None
+    memory: bool = False
+    strided: bool = False
 
     @property
     def rank(self) -> int:
@@ -47,11 +53,27 @@ class Operand:
 
 @dataclass(frozen=True)
 class Symbol:
-    """A number that the running model supplies: ``seed``, ``step``, ``lr``."""
+    """A number that the running model supplies: ``seed``, ``step``, ``lr``, ``count``."""
 
     name: str
 
 
+@dataclass(frozen=True)
+class Scaled:
+    """``count * factor``, where ``count`` is the number of samples of a batch."""
+
+    factor: int
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A function of numbers, some of which only the running model knows."""
+
+    fn: Callable[..., int]
+    arguments: tuple[tuple[str, int | Symbol | Scaled], ...]
+
+
+Number = float | int | Symbol | Scaled | Counted
 Reads = Mapping[str, Operand | tuple[Operand, ...] | None]
 
 
@@ -71,8 +93,14 @@ class Call:
     out: Operand
     reads: Reads
     baked: Mapping[str, Any] = field(default_factory=dict)
-    passed: Mapping[str, float | int | Symbol] = field(default_factory=dict)
+    passed: Mapping[str, Number] = field(default_factory=dict)
     add: bool = False
+
+    def arguments(self) -> Iterator[Operand | None]:
+        """All that it reads, in the order of the kernel's signature; None for what there is not."""
+        for name in self.kernel.tensors:
+            read = self.reads[name]
+            yield from read if isinstance(read, tuple) else (read,)
 
     def operands(self) -> Iterator[Operand]:
         """All that it reads, in the order of the kernel's signature."""
@@ -121,6 +149,14 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Place:
+    """Where a buffer lies: among the channels of a ``host``, from channel ``first`` on."""
+
+    host: Buffer
+    first: int = 0
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The whole of a network at work.
 
@@ -128,7 +164,9 @@ class Schedule:
     ``measured`` those of them that evaluation knows, since it has no side heads; ``predict`` is the
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
     ``update`` applies them. ``unread`` are the inputs that no output depends on, so that prediction
-    does without them. ``classes`` is how many classes a target may tell apart, ``scored`` the
+    does without them. ``prepare`` makes what evaluation and prediction read of the weights alone.
+    Buffers in ``last`` lie with their channels last, those in ``places`` inside others.
+    ``classes`` is how many classes a target may tell apart, ``scored`` the
     prediction that metrics compare with the labels.
     """
 
@@ -150,6 +188,9 @@ class Schedule:
     backward: tuple[Call, ...]
     update: tuple[Call, ...]
     lr: float | None
+    prepare: tuple[Call, ...] = ()
+    last: frozenset[Buffer] = frozenset()
+    places: Mapping[Buffer, Place] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -171,4 +212,5 @@ class Schedule:
 
     def calls(self) -> Iterator[Call]:
         """Every call of every pass."""
-        yield from (*self.train, *self.evaluate, *self.predict, *self.backward, *self.update)
+        yield from (*self.prepare, *self.train, *self.evaluate, *self.predict)
+        yield from (*self.backward, *self.update)

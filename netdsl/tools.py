@@ -1,4 +1,4 @@
-"""The commands around files: ``diff``, ``list``, ``new``, ``check`` and ``fmt``."""
+"""The commands around files: ``diff``, ``list``, ``new``, ``check``, ``fmt`` and ``cache``."""
 
 from __future__ import annotations
 
@@ -95,7 +95,19 @@ def fmt_(files: Sequence[Path], check: bool, diff: bool) -> int:
     return fmt(files, check, diff, click.echo, complain)
 
 
-COMMANDS = (diff_, list_, new_, check_, fmt_)
+@click.command("cache")
+@click.option("--clear", is_flag=True, help="Remove all of them; they are compiled anew.")
+def cache_(clear: bool) -> None:
+    """Show where compiled kernels are kept, and what room they take."""
+    from netdsl.storage import remove, show
+
+    if clear:
+        remove(click.echo)
+    else:
+        show(columns(), click.echo)
+
+
+COMMANDS = (diff_, list_, new_, check_, fmt_, cache_)
 
 
 def columns() -> int:

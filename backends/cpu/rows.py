@@ -1,7 +1,7 @@
 """Tensors with the channels last as rows of vectors, for kernels that only go through them.
 
 Where positions follow each other without gaps, several of them are one row: so also few or odd
-channels fill the vectors. What is said for every channel is spread over a row.
+channels fill the vectors. What is said for every channel is spread over a row, into a table.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vload, vstore
 from netdsl.kernel import device, real
 
-PIECE = 1 << 14
+AMOUNT = 1 << 14
 """About so many numbers are a task."""
 LEAST = 16
 """A task has at least so many positions."""
@@ -20,29 +20,26 @@ WIDE = 1024
 """A row that joins positions has no more numbers than this."""
 
 
-def piece(c):
-    """So many positions of all their channels are a task."""
-    return max(PIECE // c, LEAST)
-
-
 def pieces(count, c):
-    """Into how many tasks positions fall apart."""
-    size = max(PIECE // c, LEAST)
+    """Into how many tasks so many positions fall apart."""
+    size = max(AMOUNT // c, LEAST)
     return (count + size - 1) // size
-
-
-def pitch(c):
-    """The distance of rows in a table, from the most that `joined` makes of them."""
-    return (max(c, WIDE) + LANES - 1) // LANES * LANES
 
 
 @device
 def piece_of(c):
-    return max(PIECE // c, LEAST)
+    """So many positions of all their channels are a task."""
+    return max(AMOUNT // c, LEAST)
+
+
+def tables(c):
+    """The memory for a table of five rows."""
+    return 5 * ((max(c, WIDE) + LANES - 1) // LANES * LANES)
 
 
 @device
 def pitch_of(c):
+    """How far the rows of a table are apart: there is room for the longest."""
     return (max(c, WIDE) + LANES - 1) // LANES * LANES
 
 
@@ -59,7 +56,7 @@ def joined(channels, dense):
 
 @device
 def spread(table, start, wide, array, k, channels):
-    """What an array says of the channels from ``k`` on, for a row of positions."""
+    """What an array says of the channels from ``k`` on, for all positions of a row."""
     for j in range(0, wide, channels):
         for c in range(channels):
             table[start + j + c] = array[k + c]
@@ -67,31 +64,25 @@ def spread(table, start, wide, array, k, channels):
 
 @device
 def fill(table, start, wide, number):
-    """The same number for a row."""
+    """The same number for all of a row."""
     for j in range(0, wide, LANES):
         vstore(table, start + j, vall(real(number)))
 
 
 @device
-def spread_line(table, start, size, wide, coef, k, channels, all):
-    """What a forward tensor is multiplied with and what is added: nothing changes without."""
+def spread_line(table, start, pitch, wide, coef, k, channels, all):
+    """The factor and the summand of a tensor that goes forward; the first two rows of ``coef``."""
     if coef.size:
         spread(table, start, wide, coef, k, channels)
-        spread(table, start + size, wide, coef, all + k, channels)
+        spread(table, start + pitch, wide, coef, all + k, channels)
     else:
         fill(table, start, wide, 1.0)
-        fill(table, start + size, wide, -0.0)  # x + -0 is x, also where x is -0
-
-
-@device
-def gather_up(table, start, amount, k, value):
-    """Add a vector to the sums of a row."""
-    vstore(table, start + k, vload(table, start + k) + value)
+        fill(table, start + pitch, wide, -0.0)  # x + -0 is x, -0 among them
 
 
 @device
 def fold(sums, at, table, start, wide, channels):
-    """Add the sums of a row up for every channel."""
+    """Add what a row holds to the sums of the channels."""
     for j in range(0, wide, channels):
         for c in range(channels):
             sums[at + c] += table[start + j + c]

@@ -71,14 +71,15 @@ def filter2(a, b, c):
 @device
 def filter4(a, b, c):
     """G, m = 4: 1/4 0 0 | -1/6 -1/6 -1/6 | -1/6 1/6 -1/6 | 1/24 1/12 1/6 | 1/24 -1/12 1/6 | 0 0 1."""
-    sixth, quarter, half = vall(real(-1 / 6)), vall(real(0.25)), vall(real(-0.5))
-    even = vfma(quarter, a, c)
+    quarter, half = vall(real(0.25)), vall(real(0.5))
+    sixth, less = vall(real(1 / 6)), vall(real(-1 / 6))
+    even, odd = vfma(quarter, a, c), half * b
     return (
         quarter * a,
-        sixth * ((a + c) + b),
-        sixth * ((a + c) - b),
-        sixth * (vall(real(0)) - vfma(vall(real(0.5)), b, even)),
-        sixth * vfma(half, b, even) * vall(real(-1)),
+        less * ((a + c) + b),
+        less * ((a + c) - b),
+        sixth * (even + odd),
+        sixth * (even - odd),
         c,
     )
 

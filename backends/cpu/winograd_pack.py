@@ -5,25 +5,19 @@ from __future__ import annotations
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vload, vstore
 from netdsl.backends.cpu.winograd_forms import filter2, filter4
-from netdsl.backends.cpu.winograd_tiles import padded, put4, put6
+from netdsl.backends.cpu.winograd_tiles import put4, put6
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
 
 def winograd_pack_forward_size(m, ci, co):
     """How many numbers the packed weights take that `winograd_forward` reads."""
-    return (m + 2) ** 2 * ci * padded(co)
+    return (m + 2) ** 2 * ci * (-(-co // LANES) * LANES)
 
 
 def winograd_pack_backward_size(m, ci, co):
     """How many numbers the packed weights take that `winograd_backward` reads."""
-    return (m + 2) ** 2 * co * padded(ci)
-
-
-@device
-def taps_row(x, i, step):
-    """Three vectors of a row of a window."""
-    return vload(x, i), vload(x, i + step), vload(x, i + 2 * step)
+    return (m + 2) ** 2 * co * (-(-ci // LANES) * LANES)
 
 
 @routine
@@ -88,16 +82,25 @@ def pack_block(out, weight, scratch, m, outs, ins, c, k, back):
             pack_vector2(out, at, total * ins, scratch, i * 9 * LANES)
 
 
-def pack_forward_tasks(ci, co):
-    """A task is a vector of outputs of some inputs."""
-    return padded(co) // LANES * (padded(ci) // LANES)
-
-
-def pack_backward_tasks(ci, co):
-    """A task is a vector of inputs of some outputs."""
-    return padded(co) // LANES * (padded(ci) // LANES)
+def pack_tasks(ci, co):
+    """A task is a vector of inputs and a vector of outputs."""
+    return -(-co // LANES) * -(-ci // LANES)
 
 
 def pack_memory():
-    """The windows of a task, with the outputs side by side."""
+    """The windows of a task, with the channels that the panel has side by side."""
     return 9 * LANES * LANES
+
+
+@task(tasks=pack_tasks, memory=pack_memory)
+def winograd_pack_forward(first, last, scratch, out, weight, m: int, ci: int, co: int):
+    inner = (ci + LANES - 1) // LANES
+    for t in range(first, last):
+        pack_block(out, weight, scratch, m, co, ci, t // inner * LANES, t % inner * LANES, False)
+
+
+@task(tasks=pack_tasks, memory=pack_memory)
+def winograd_pack_backward(first, last, scratch, out, weight, m: int, ci: int, co: int):
+    inner = (co + LANES - 1) // LANES
+    for t in range(first, last):
+        pack_block(out, weight, scratch, m, ci, co, t // inner * LANES, t % inner * LANES, True)

@@ -18,17 +18,6 @@ BAND = 6 * (4 * RUN + 2) * 16
 """So many numbers wait in the level-1 cache for their transformation."""
 
 
-def padded(channels):
-    """Channels in whole vectors."""
-    return (channels + LANES - 1) // LANES * LANES
-
-
-def spread_of(channels):
-    """How far tiles of some channels are apart: no large power of two, for the caches' sake."""
-    whole = (channels + LANES - 1) // LANES * LANES
-    return whole + LANES if whole % (8 * LANES) == 0 else whole
-
-
 @device
 def line_of(array):
     """The first index of an array at the beginning of a line of the cache."""

@@ -1,0 +1,79 @@
+"""The CPU's passes over a schedule: layouts first, then kernels, fused where they meet."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+from netdsl.backends.cpu.lower import clamp, conv, join, norm
+from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
+from netdsl.backends.cpu.lower.lowering import Lowering
+from netdsl.ops.avgpool import AvgPool
+from netdsl.ops.bn import BatchNorm
+from netdsl.ops.conv import Conv
+from netdsl.ops.maxpool import MaxPool
+from netdsl.schedule import Buffer, Call, Operand, Schedule
+
+RULES = {**clamp.RULES, **conv.RULES, **join.RULES, **norm.RULES}
+WANTING = (Conv, BatchNorm, MaxPool, AvgPool)
+"""Layers whose kernels want the channels last."""
+
+
+def lower(schedule: Schedule, real: str) -> Schedule:
+    """The same schedule with the kernels of the CPU."""
+    calls = tuple(schedule.calls())
+    wanting = [call for call in calls if isinstance(call.op, WANTING)]
+    last = channels_last(calls, wanting)
+    copies = {b: replace(b, name="last") for b in given(schedule) if b in last}
+    schedule, last = moved(schedule, copies), last - set(copies) | set(copies.values())
+    kept = {output.buffer for output in schedule.outputs}
+    kept |= {schedule.scored.buffer} if schedule.scored else set()
+    places = concatenations(schedule.train or schedule.predict, last - set(copies.values()))
+    done: dict[str, tuple[Call, ...]] = {}
+    found = dict(places)
+
+    def run(training: bool, **passes: tuple[Call, ...]) -> tuple[Call, ...]:
+        parts = list(passes.values())
+        low = Lowering(parts, last, places, kept, RULES, training, real)
+        done.update(zip(passes, low.run({new: old for old, new in copies.items()}), strict=True))
+        found.update(low.places)
+        return tuple(low.first)
+
+    run(True, train=schedule.train, backward=schedule.backward)
+    run(False, evaluate=schedule.evaluate)
+    prepare = run(False, predict=schedule.predict)
+    lowered = replace(schedule, **done, prepare=prepare, places=found)
+    used = {*buffers(lowered), *(place.host for place in found.values())}
+    return replace(lowered, last=frozenset(used & last))
+
+
+def moved(schedule: Schedule, copies: Mapping[Buffer, Buffer]) -> Schedule:
+    """A schedule that reads copies in the place of what the user gives."""
+
+    def other(operand: Operand) -> Operand:
+        return replace(operand, buffer=copies.get(operand.buffer, operand.buffer))
+
+    def each(read: Any) -> Any:
+        return tuple(map(other, read)) if isinstance(read, tuple) else read and other(read)
+
+    def call(old: Call) -> Call:
+        return replace(old, reads={name: each(read) for name, read in old.reads.items()})
+
+    names = ("train", "evaluate", "predict", "backward")
+    passes = {name: tuple(map(call, getattr(schedule, name))) for name in names}
+    return replace(schedule, **passes)
+
+
+def given(schedule: Schedule) -> set[Buffer]:
+    """What the user feeds, and what is compared with it."""
+    return {*schedule.inputs, *([schedule.target] if schedule.target else [])}
+
+
+def buffers(schedule: Schedule) -> Iterator[Buffer]:
+    """All that calls read or make."""
+    for call in schedule.calls():
+        yield from (operand.buffer for operand in (call.out, *call.operands()))
+    yield from (*schedule.inputs, *(output.buffer for output in schedule.outputs))
+
+

@@ -1,0 +1,323 @@
+"""From generic calls to the CPU's kernels: what is fused, what is never written, what is copied.
+
+The calls of a forward pass, and of the backward pass behind it, are gone through in order. Rules
+put a kernel of the CPU in the place of those that they know, or of several at once. A value that
+all its readers can make while they read it is not stored: it is ``lazy``, until a reader wants it
+in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import inf, prod
+from typing import Any
+
+from netdsl.backends.cpu.join import materialise
+from netdsl.backends.cpu.layout import to_first, to_last
+from netdsl.backends.cpu.lower.layouts import can_be_seen
+from netdsl.backends.override import task_of
+from netdsl.kernel import Kernel
+from netdsl.op import Op
+from netdsl.schedule import Buffer, Call, Number, Operand, Place, Scaled, Symbol
+from netdsl.tensor import Tensor
+
+COUNT = Symbol("count")
+
+
+@dataclass(frozen=True)
+class Lazy:
+    """A tensor that is made from others while it is read: see `netdsl.backends.cpu.lazy`."""
+
+    x: Buffer
+    ref: Buffer | None = None
+    coef: Buffer | None = None
+    lo: float = -inf
+    hi: float = inf
+
+    def needs(self) -> set[Buffer]:
+        """What it is made from."""
+        return {b for b in (self.x, self.ref, self.coef) if b is not None}
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tensor as a kernel is told of it: three arrays and the distances of positions."""
+
+    x: Operand
+    ref: Operand | None
+    coef: Operand | None
+    step: int
+    ref_step: int
+    lo: float
+    hi: float
+
+
+def counted(buffer: Buffer) -> dict[str, Number]:
+    """How many positions all images have, and how many channels a position."""
+    tensor = buffer.tensor
+    return {"count": Scaled(prod(tensor.dims[1:])), "c": tensor.channels}
+
+
+Rule = Callable[["Lowering", Call], bool]
+"""Lowers a call, if it can: True if so. It may take others that follow along: `Lowering.take`."""
+
+
+class Lowering:
+    """One run over the calls of passes that follow one another."""
+
+    def __init__(
+        self,
+        passes: Sequence[Sequence[Call]],
+        last: frozenset[Buffer],
+        places: Mapping[Buffer, Place],
+        kept: set[Buffer],
+        rules: Mapping[tuple[type[Op], str], Rule],
+        training: bool,
+        real: str,
+    ) -> None:
+        self.passes, self.calls = passes, [call for part in passes for call in part]
+        self.last, self.places, self.kept, self.rules = last, dict(places), kept, rules
+        self.training, self.real = training, real
+        self.at = 0
+        self.taken: set[int] = set()
+        self.lazy: dict[Buffer, Lazy] = {}
+        self.plain: dict[Buffer, Buffer] = {}
+        self.made: list[Call] = []
+        self.first: list[Call] = []
+        self.notes: dict[Any, Any] = {}
+        self.readers: dict[Buffer, list[int]] = {}
+        self.writers: dict[Buffer, list[int]] = {}
+        for i, call in enumerate(self.calls):
+            self.writers.setdefault(call.out.buffer, []).append(i)
+            for buffer in {operand.buffer for operand in call.operands()}:
+                self.readers.setdefault(buffer, []).append(i)
+
+    def run(self, copies: Mapping[Buffer, Buffer]) -> list[tuple[Call, ...]]:
+        """The passes anew; ``copies`` are made first of what the user gives."""
+        done: list[tuple[Call, ...]] = []
+        for copy, original in copies.items():
+            readers = self.readers.get(copy, [])
+            if readers and readers[0] < len(self.passes[0]):
+                self.at = readers[0]
+                self.convert(to_last, copy, original, copy)
+        self.at = 0
+        for part in self.passes:
+            for call in part:
+                if self.at not in self.taken:
+                    rule = self.rules.get((type(call.op), call.kernel.makes))
+                    if rule is None or not rule(self, call):
+                        self.generic(call)
+                self.at += 1
+            if not done:
+                for buffer in sorted(self.kept & set(self.lazy), key=str):
+                    self.store(buffer)
+            done.append(tuple(self.made))
+            self.made = []
+        return done
+
+    # ---- what is ahead -----------------------------------------------------------
+
+    def take(self, *calls: Call) -> None:
+        """These calls are done with: a rule has seen to them."""
+        self.taken.update(self.index(call) for call in calls)
+
+    def index(self, call: Call) -> int:
+        """Where a call stands."""
+        return next(i for i, other in enumerate(self.calls) if other is call)
+
+    def ahead(self, buffer: Buffer) -> list[Call]:
+        """The calls after this one that read a buffer."""
+        found = (i for i in self.readers.get(buffer, ()) if i > self.at and i not in self.taken)
+        return [self.calls[i] for i in found]
+
+    def of_owner(self, call: Call) -> dict[str, Call]:
+        """The calls of the same layer in this pass that are not done yet, by what they make."""
+        start = self.at
+        found: dict[str, Call] = {}
+        for i in range(start, len(self.calls)):
+            other = self.calls[i]
+            if other.owner == call.owner and i not in self.taken:
+                found.setdefault(other.kernel.makes, other)
+        return found
+
+    # ---- tensors -----------------------------------------------------------------
+
+    def operand(self, buffer: Buffer) -> Operand:
+        """A buffer as it lies in memory."""
+        return Operand(buffer, (-1,), memory=True)
+
+    def step(self, buffer: Buffer) -> int:
+        """How far positions are apart."""
+        place = self.places.get(buffer)
+        return (place.host if place else buffer).tensor.channels
+
+    def source(self, buffer: Buffer) -> Source:
+        """A tensor that a kernel reads, lazy or not."""
+        lazy = self.lazy.get(buffer, Lazy(buffer))
+        ref = lazy.ref and self.operand(lazy.ref)
+        coef = lazy.coef and self.operand(lazy.coef)
+        ref_step = self.step(lazy.ref) if lazy.ref else 0
+        return Source(
+            self.operand(lazy.x), ref, coef, self.step(lazy.x), ref_step, lazy.lo, lazy.hi
+        )
+
+    def stored(self, buffer: Buffer) -> Operand:
+        """A tensor that a kernel wants in memory."""
+        self.store(buffer)
+        return self.operand(buffer)
+
+    def store(self, buffer: Buffer) -> None:
+        """Write a lazy tensor to its memory."""
+        if buffer not in self.lazy:
+            return
+        source = self.source(buffer)
+        del self.lazy[buffer]
+        self.spread(source, buffer, 0)
+
+    def spread(self, source: Source, out: Buffer, add: int) -> None:
+        """Write, or add, a tensor that is made while it is read."""
+        numbers = {
+            **counted(out), "step": self.step(out), "x_step": source.step, "ref_step": source.ref_step,
+            "add": add, "lo": source.lo, "hi": source.hi,
+        }  # fmt: skip
+        reads = {"x": source.x, "ref": source.ref, "coef": source.coef}
+        self.emit(materialise, self.operand(out), reads, numbers)
+
+    def before(self, out: Buffer) -> None:
+        """See to it that what is made from a buffer is made before the buffer changes."""
+        self.plain.pop(out, None)
+        for buffer, lazy in list(self.lazy.items()):
+            if out in lazy.needs() and buffer != out:
+                if self.ahead(buffer) or buffer in self.kept:
+                    self.store(buffer)
+                else:
+                    del self.lazy[buffer]
+
+    def part(self, whole: Buffer, tensor: Tensor, place: Place, start: int) -> Buffer:
+        """Some channels of a tensor, as a buffer of their own."""
+        part = Buffer(whole.role, whole.owner, f"{whole.name}from{start}", tensor)
+        self.places[part] = place
+        return part
+
+    def settle(self, buffer: Buffer, place: Place) -> bool:
+        """Let a gradient lie among the channels of another, if it can: all that follows adds."""
+        if buffer in self.places or buffer in self.kept:
+            return False
+        hosts = {p.host for p in self.places.values()}
+        if buffer in hosts:  # what lies in it would have to move along
+            return False
+        self.places[buffer] = place
+        return True
+
+    def aux(self, call: Call, name: str, size: int, batch: bool = False) -> Buffer:
+        """Memory for what kernels make for one another."""
+        return Buffer("aux", call.owner, name, Tensor((max(size, 1),), batch=batch))
+
+    # ---- calls -------------------------------------------------------------------
+
+    def emit(
+        self,
+        body: Callable[..., Any],
+        out: Operand,
+        reads: Mapping[str, Operand | None],
+        numbers: Mapping[str, Number],
+        baked: Mapping[str, Any] | None = None,
+        first: bool = False,
+    ) -> None:
+        """Run a kernel of the CPU.
+
+        What reads weights alone comes ``first``, before all else, where no training changes them.
+        """
+        task = task_of(body)
+        assert task is not None
+        baked = baked or {}
+        kinds = {name: kind for name, kind in task.operands.items() if name not in baked}
+        arrays = [name for name, kind in kinds.items() if kind in ("array", "words")]
+        passed = {name: numbers[name] for name in kinds if name not in arrays}
+        written = [out, *(reads[name] for name in task.writes if name != arrays[0])]
+        for operand in written:
+            if operand is not None:
+                self.before(operand.buffer)
+        call = self.calls[self.at]
+        kernel = Kernel(
+            fn=body, makes=body.__name__, index=(), reads=tuple(arrays[1:]), many=None,
+            numbers=tuple(passed), when="always", scalar=False,
+        )  # fmt: skip
+        new = Call(
+            call.owner, call.place, call.op, kernel, out,
+            {name: reads[name] for name in arrays[1:]}, baked, passed,
+        )  # fmt: skip
+        (self.first if first and not self.training else self.made).append(new)
+
+    def generic(self, call: Call) -> None:
+        """A call as it is, over tensors in memory in an order that it can read."""
+        operands = (call.out, *call.operands())
+        for operand in operands:
+            if operand is not call.out or call.add:
+                self.store(operand.buffer)
+        if call.kernel.scalar and all(self.whole(operand) for operand in operands):
+            reads = {name: self.each(read, self.as_it_lies) for name, read in call.reads.items()}
+            self.before(call.out.buffer)
+            self.made.append(replace(call, out=self.as_it_lies(call.out), reads=reads))
+            return
+        reads = {
+            name: self.each(read, self.seen) for name, read in call.reads.items()
+        }
+        self.before(call.out.buffer)
+        if call.out.buffer not in self.last:
+            self.lazy.pop(call.out.buffer, None)
+            self.made.append(replace(call, reads=reads))
+        elif self.visible(call.out):
+            self.lazy.pop(call.out.buffer, None)
+            self.made.append(replace(call, out=replace(call.out, strided=True), reads=reads))
+        else:
+            self.turned(call, reads)
+
+    def turned(self, call: Call, reads: Mapping[str, Any]) -> None:
+        """A call that makes a picture in the logical order, which is then put in the other one."""
+        buffer = call.out.buffer
+        plain = replace(buffer, name=f"{buffer.name}plain")
+        self.made.append(replace(call, out=replace(call.out, buffer=plain), reads=reads, add=False))
+        self.convert(to_last, buffer, plain, buffer, int(call.add))
+
+    def convert(
+        self, body: Callable[..., Any], out: Buffer, x: Buffer, last: Buffer, add: int = 0
+    ) -> None:
+        """Copy a picture to the other order of axes."""
+        numbers = {
+            "n": COUNT, "c": out.tensor.channels, "positions": prod(out.tensor.dims[1:]),
+            "step": self.step(last), "x_step": self.step(last), "add": add,
+        }  # fmt: skip
+        self.emit(body, self.operand(out), {"x": self.operand(x)}, numbers)
+
+    def each(self, read: Any, change: Callable[[Operand], Operand]) -> Any:
+        """An operand, several, or none, changed."""
+        if isinstance(read, tuple):
+            return tuple(change(operand) for operand in read)
+        return None if read is None else change(read)
+
+    def whole(self, operand: Operand) -> bool:
+        """Whether a tensor lies in one piece, in the order of a picture (or has no order)."""
+        return operand.buffer in self.last and operand.buffer not in self.places
+
+    def as_it_lies(self, operand: Operand) -> Operand:
+        """The same as one row of numbers."""
+        return self.operand(operand.buffer)
+
+    def visible(self, operand: Operand) -> bool:
+        """Whether strides can show a picture as a kernel wants it."""
+        return can_be_seen(operand, self.step(operand.buffer))
+
+    def seen(self, operand: Operand) -> Operand:
+        """What a generic kernel reads, through strides or from a copy in the logical order."""
+        buffer = operand.buffer
+        if buffer not in self.last:
+            return operand
+        if self.visible(operand):
+            return replace(operand, strided=True)
+        if buffer not in self.plain:
+            plain = replace(buffer, name=f"{buffer.name}plain")
+            self.convert(to_first, plain, buffer, buffer)
+            self.plain[buffer] = plain
+        return replace(operand, buffer=self.plain[buffer])

@@ -1,0 +1,93 @@
+"""Products of matrices of any size, made of tiles; and the small things around them.
+
+``c[i, j] += sum over s, t, k of a[i, s, t, k] * b[s, t, k, j]``, as `netdsl.backends.cpu.tile`
+says it, for any number of lines ``i`` and columns ``j``.
+"""
+
+from __future__ import annotations
+
+from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.simd import vall
+from netdsl.backends.cpu.tile import ROWS, tile_1, tile_2, tile_3, tile_4
+from netdsl.kernel import device, real, routine
+
+
+@device
+def panel_vectors(left):
+    """How many vectors wide the next tile is, where so many columns are left: three, but never
+    one behind them."""
+    vectors = -(-left // LANES)
+    return vectors if vectors <= 4 else 3
+
+
+@routine
+def product(
+    c, c0, ci, start, d, d0, lines, cols, a, a0, ai, ak, b, b0, bk, n1, a1, b1, n2, a2, b2, n
+):
+    """Add a product of matrices to ``c``; arguments are those of the tiles."""
+    if a2 == n * ak and b2 == n * bk:
+        n, n2 = n * n2, 1
+    if n2 == 1 and a1 == n * ak and b1 == n * bk:
+        n, n1 = n * n1, 1
+    j = 0
+    while j < cols:
+        wide = panel_vectors(cols - j)
+        w = min(wide * LANES, cols - j)
+        groups = -(-lines // ROWS[wide - 1])
+        for g in range(groups):
+            i = g * lines // groups
+            r = (g + 1) * lines // groups - i
+            ca, aa, ba, da = c0 + i * ci + j, a0 + i * ai, b0 + j, d0 + j
+            if wide == 1:
+                tile_1(
+                    c, ca, ci, start, d, da, w, r, a, aa, ai, ak, b, ba, bk,
+                    n1, a1, b1, n2, a2, b2, n,
+                )  # fmt: skip
+            elif wide == 2:
+                tile_2(
+                    c, ca, ci, start, d, da, w, r, a, aa, ai, ak, b, ba, bk,
+                    n1, a1, b1, n2, a2, b2, n,
+                )  # fmt: skip
+            elif wide == 3:
+                tile_3(
+                    c, ca, ci, start, d, da, w, r, a, aa, ai, ak, b, ba, bk,
+                    n1, a1, b1, n2, a2, b2, n,
+                )  # fmt: skip
+            else:
+                tile_4(
+                    c, ca, ci, start, d, da, w, r, a, aa, ai, ak, b, ba, bk,
+                    n1, a1, b1, n2, a2, b2, n,
+                )  # fmt: skip
+        j += wide * LANES
+
+
+@routine
+def clear(out, o, step, rows, count):
+    """Rows of zeros, ``step`` apart."""
+    zero = vall(real(0))
+    for r in range(rows):
+        for j in range(0, count, LANES):
+            put_vector(out, o + r * step + j, zero, count - j)
+
+
+@routine
+def add_rows(out, o, step, rows, count, x, i, x_step, add):
+    """Copy rows, or add them to what is there."""
+    for r in range(rows):
+        for j in range(0, count, LANES):
+            at = o + r * step + j
+            v = take_vector(x, i + r * x_step + j, count - j)
+            if add:
+                v = v + take_vector(out, at, count - j)
+            put_vector(out, at, v, count - j)
+
+
+@routine
+def add_columns(out, o, x, i, x_step, rows, count):
+    """Add the sum of rows to a row."""
+    for j in range(0, count, LANES):
+        total = vall(real(0))
+        for r in range(rows):
+            total = total + take_vector(x, i + r * x_step + j, count - j)
+        put_vector(out, o + j, total + take_vector(out, o + j, count - j), count - j)

@@ -1,0 +1,198 @@
+"""The gradient by 3x3 weights by Winograd's method: ``GT [sum over tiles (BT d B) * (A dy AT)] G``.
+
+A task is a chunk of tiles, a part of the channels out and a part of the channels in. It sums up
+(m+2)^2 small matrix products in its own cache and brings the sums back to the layout of the
+weights. Several chunks each write a gradient of their own, and a second kernel adds them in order.
+"""
+
+from __future__ import annotations
+
+from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.simd import vload, vstore
+from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
+from netdsl.backends.cpu.winograd_forms import weight2, weight4
+from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread_errors, spread_inputs, whole
+from netdsl.backends.override import task
+from netdsl.kernel import device, real, routine
+
+PART = 128
+"""A task has no more channels in or out: their sums are to stay in a core's cache."""
+TILES = 32
+"""So many tiles are brought into Winograd's form at a time."""
+LONGEST = 512
+"""A sum goes over no more tiles before it is added to others."""
+ENOUGH = 16
+"""So many tasks keep the threads of most machines at work."""
+MOST = 1 << 22
+"""All gradients of chunks together have no more numbers, if one of them has not."""
+
+
+def winograd_chunks(m, n, ci, co, o1, o2):
+    """Into how many chunks of tiles a gradient falls apart; each is a gradient by itself."""
+    tiles = n * -(-o1 // m) * -(-o2 // m)
+    parts = -(-ci // PART) * -(-co // PART)
+    chunks = max(-(-tiles // LONGEST), min(-(-ENOUGH // parts), tiles // TILES))
+    return max(1, min(chunks, MOST // (9 * ci * co)))
+
+
+def weight_tasks(ci, co, chunks):
+    """A task is a chunk, a part of the channels out and one of the channels in."""
+    return chunks * -(-ci // PART) * -(-co // PART)
+
+
+def weight_memory(m, ci, co):
+    """The sums of a part, the forms of some tiles, a band of a picture, and lines to spare."""
+    rows, cols = min(PART, -(-co // LANES) * LANES), min(PART, -(-ci // LANES) * LANES)
+    each = rows * (cols + LANES) + TILES * (rows + cols + 2 * LANES) + 3 * LANES
+    return (m + 2) ** 2 * each + BAND + 64 * LANES
+
+
+@routine
+def multiply_up(out, o, o_apart, o_across, y, e, e_apart, e_across, x, v, v_apart, v_across,
+                m, rows, cols, tiles, start):  # fmt: skip
+    """Add to the sums of a part: for each of (m+2)^2, channels out by tiles, by channels in."""
+    cols = (cols + LANES - 1) // LANES * LANES
+    for f in range((m + 2) * (m + 2)):
+        for c in range(0, cols, 2 * LANES):
+            wide = min(2 * LANES, cols - c)
+            most = ROWS[0] if wide <= LANES else ROWS[1]
+            each = (rows + most - 1) // most
+            each = (rows + each - 1) // each
+            for r in range(0, rows, each):
+                count = min(each, rows - r)
+                at = o + f * o_apart + r * o_across + c
+                a, b = e + f * e_apart + r, v + f * v_apart + c
+                if wide > LANES:
+                    packed_2(out, at, o_across, start, out, at, wide, count, y, a, 1, e_across,
+                             x, b, v_across, 1, 0, 0, 1, 0, 0, tiles)  # fmt: skip
+                else:
+                    packed_1(out, at, o_across, start, out, at, wide, count, y, a, 1, e_across,
+                             x, b, v_across, 1, 0, 0, 1, 0, 0, tiles)  # fmt: skip
+
+
+@device
+def weight_row4(x, i, apart):
+    """GT of a row of six."""
+    return weight4(
+        vload(x, i),
+        vload(x, i + apart),
+        vload(x, i + 2 * apart),
+        vload(x, i + 3 * apart),
+        vload(x, i + 4 * apart),
+        vload(x, i + 5 * apart),
+    )
+
+
+@device
+def weight_row2(x, i, apart):
+    """GT of a row of four."""
+    return weight2(
+        vload(x, i), vload(x, i + apart), vload(x, i + 2 * apart), vload(x, i + 3 * apart)
+    )
+
+
+@device
+def put_column3(out, o, values):
+    """Three vectors of a column of a window."""
+    vstore(out, o, values[0])
+    vstore(out, o + 3 * LANES, values[1])
+    vstore(out, o + 6 * LANES, values[2])
+
+
+@routine
+def collect_weight4(out, o, x, i, apart):
+    """``GT S G``, m = 4: the windows of a vector of channels in."""
+    far = 6 * apart
+    r0 = weight_row4(x, i, apart)
+    r1 = weight_row4(x, i + far, apart)
+    r2 = weight_row4(x, i + 2 * far, apart)
+    r3 = weight_row4(x, i + 3 * far, apart)
+    r4 = weight_row4(x, i + 4 * far, apart)
+    r5 = weight_row4(x, i + 5 * far, apart)
+    put_column3(out, o, weight4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
+    put_column3(out, o + LANES, weight4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
+    put_column3(out, o + 2 * LANES, weight4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
+
+
+@routine
+def collect_weight2(out, o, x, i, apart):
+    """``GT S G``, m = 2: the windows of a vector of channels in."""
+    far = 4 * apart
+    r0 = weight_row2(x, i, apart)
+    r1 = weight_row2(x, i + far, apart)
+    r2 = weight_row2(x, i + 2 * far, apart)
+    r3 = weight_row2(x, i + 3 * far, apart)
+    put_column3(out, o, weight2(r0[0], r1[0], r2[0], r3[0]))
+    put_column3(out, o + LANES, weight2(r0[1], r1[1], r2[1], r3[1]))
+    put_column3(out, o + 2 * LANES, weight2(r0[2], r1[2], r2[2], r3[2]))
+
+
+@routine
+def put_weights(out, o, scratch, s, o_apart, o_across, patch, m, rows, cols, ins, add):
+    """Bring the sums of a part back and write them as (out, in, window)."""
+    for r in range(rows):
+        for c in range(0, cols, LANES):
+            if m == 4:
+                collect_weight4(scratch, patch, scratch, s + r * o_across + c, o_apart)
+            else:
+                collect_weight2(scratch, patch, scratch, s + r * o_across + c, o_apart)
+            at = o + (r * ins + c) * 9
+            for i in range(min(LANES, cols - c)):
+                for w in range(9):
+                    v = scratch[patch + w * LANES + i]
+                    out[at + w] = out[at + w] + v if add else v
+                at += 9
+
+
+# fmt: off
+@task(tasks=weight_tasks, memory=weight_memory)
+def winograd_weight(
+    first, last, scratch, out, x, ref, coef, y, y_ref, y_coef, n: int, ci: int, co: int,
+    i0: int, i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, x_step: int, ref_step: int,
+    y_step: int, y_ref_step: int, add: int, lo: float, hi: float, y_lo: float, y_hi: float,
+    m: int, chunks: int,
+):
+    # fmt: on
+    across, down = (o2 + m - 1) // m, (o1 + m - 1) // m
+    tiles, taps = n * across * down, (m + 2) * (m + 2)
+    ins, outs = (ci + PART - 1) // PART, (co + PART - 1) // PART
+    for t in range(first, last):
+        chunk, c, r = t // (ins * outs), t % ins * PART, t // ins % outs * PART
+        cols, rows = min(PART, ci - c), min(PART, co - r)
+        o_across, v_across, e_across = whole(cols), whole(cols), whole(rows)
+        o_apart = rows * o_across + LANES
+        v_apart, e_apart = TILES * v_across + LANES, TILES * e_across + LANES
+        s = line_of(scratch)
+        v = s + taps * o_apart
+        e = v + taps * v_apart
+        band = e + taps * e_apart
+        begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
+        for k in range(begin, end, TILES):
+            count = min(TILES, end - k)
+            spread_inputs(scratch, v, v_apart, v_across, m, count, k, across, down, i1, i2, p1, p2,
+                          cols, c, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
+            spread_errors(scratch, e, e_apart, e_across, m, count, k, across, down, o1, o2, rows, r,
+                          scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi)  # fmt: skip
+            multiply_up(scratch, s, o_apart, o_across, scratch, e, e_apart, e_across,
+                        scratch, v, v_apart, v_across, m, rows, cols, count, k > begin)  # fmt: skip
+        o = (chunk * co * ci + r * ci + c) * 9
+        put_weights(out, o, scratch, s, o_apart, o_across, band, m, rows, cols, ci, add)
+
+
+def sum_tasks(size):
+    """A task is a piece of the gradient."""
+    return -(-size // 4096)
+
+
+@task(tasks=sum_tasks)
+def winograd_weight_sum(first, last, scratch, out, parts, size: int, chunks: int, add: int):
+    until = min(size, last * 4096)
+    for i in range(first * 4096, until, LANES):
+        left = until - i
+        total = take_vector(parts, i, left)
+        for k in range(1, chunks):
+            total = total + take_vector(parts, k * size + i, left)
+        if add:
+            total = total + take_vector(out, i, left)
+        put_vector(out, i, total, left)
