@@ -14,11 +14,16 @@ from netdsl.kernel import device, real, routine
 
 
 @device
-def panel_vectors(left):
-    """How many vectors wide the next tile is, where so many columns are left: three, but never
-    one behind them."""
-    vectors = -(-left // LANES)
-    return vectors if vectors <= 4 else 3
+def panel_vectors(vectors, lines):
+    """How many vectors wide the next tile is, where so many are left.
+
+    Tiles that are high and narrow read the least for what they compute; few lines want wide ones.
+    """
+    if vectors <= 2:
+        return vectors
+    if lines <= ROWS[3]:
+        return 4 if vectors == 4 or vectors > 5 else 3
+    return 3 if vectors % 2 or lines <= ROWS[2] and vectors != 4 else 2
 
 
 @routine
@@ -32,7 +37,7 @@ def product(
         n, n1 = n * n1, 1
     j = 0
     while j < cols:
-        wide = panel_vectors(cols - j)
+        wide = panel_vectors(-(-(cols - j) // LANES), lines)
         w = min(wide * LANES, cols - j)
         groups = -(-lines // ROWS[wide - 1])
         for g in range(groups):

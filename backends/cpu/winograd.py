@@ -8,14 +8,12 @@ with m = 4 a 1/4, at the price of some exactness.
 
 from __future__ import annotations
 
-import math
-
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import output2, output4
-from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread_inputs, whole
+from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread, whole
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -25,6 +23,8 @@ FEW = 28
 """Tiles for which it pays to read the weights once more."""
 ENOUGH = 16
 """So many tasks keep the threads of most machines at work."""
+CHUNK = 4
+"""So many vectors of channels are brought back at a time."""
 SHARE = 64
 """A share has no fewer channels out: every share brings the input into its form anew."""
 
@@ -56,21 +56,10 @@ def forward_tasks(m, n, co, o1, o2, block, share):
     return -(-n * -(-o1 // m) * -(-o2 // m) // block) * -(-co // share)
 
 
-def backward_tasks(m, n, ci, i1, i2, block, share):
-    """A task is a block of tiles and a share of the channels of the layer's input."""
-    return -(-n * -(-i1 // m) * -(-i2 // m) // block) * -(-ci // share)
-
-
 def forward_memory(m, ci, block, share):
     """Both forms of a block, a band of a picture and a few lines to spare."""
     taps = (m + 2) * (m + 2)
-    return taps * (block * (ci + share + 3 * LANES) + 2 * LANES) + BAND + 64 * LANES
-
-
-def backward_memory(m, co, block, share):
-    """Both forms of a block, a band of a picture and a few lines to spare."""
-    taps = (m + 2) * (m + 2)
-    return taps * (block * (co + share + 3 * LANES) + 2 * LANES) + BAND + 64 * LANES
+    return taps * (block * (ci + share + 3 * LANES) + 2 * LANES) + BAND + (3 * share + 64 * LANES)
 
 
 @routine
@@ -125,134 +114,134 @@ def output_row2(x, i, apart):
 
 
 @routine
-def collect4(out, o, line, step, x, i, apart):
-    """``AT M A`` of a tile, m = 4: a vector of channels of 4 x 4 outputs."""
+def collect4(out, o, line, step, x, i, apart, vectors, lo, hi):
+    """``AT M A`` of a tile, m = 4, between bounds: 4 x 4 outputs."""
     far = 6 * apart
-    r0 = output_row4(x, i, apart)
-    r1 = output_row4(x, i + far, apart)
-    r2 = output_row4(x, i + 2 * far, apart)
-    r3 = output_row4(x, i + 3 * far, apart)
-    r4 = output_row4(x, i + 4 * far, apart)
-    r5 = output_row4(x, i + 5 * far, apart)
-    put_column4(out, o, line, output4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
-    put_column4(out, o + step, line, output4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
-    put_column4(out, o + 2 * step, line, output4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
-    put_column4(out, o + 3 * step, line, output4(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]))
-
-
-@device
-def put_column4(out, o, line, values):
-    """Four vectors below each other."""
-    vstore(out, o, values[0])
-    vstore(out, o + line, values[1])
-    vstore(out, o + 2 * line, values[2])
-    vstore(out, o + 3 * line, values[3])
-
-
-@routine
-def collect2(out, o, line, step, x, i, apart):
-    """``AT M A`` of a tile, m = 2: a vector of channels of 2 x 2 outputs."""
-    far = 4 * apart
-    r0 = output_row2(x, i, apart)
-    r1 = output_row2(x, i + far, apart)
-    r2 = output_row2(x, i + 2 * far, apart)
-    r3 = output_row2(x, i + 3 * far, apart)
-    left = output2(r0[0], r1[0], r2[0], r3[0])
-    right = output2(r0[1], r1[1], r2[1], r3[1])
-    vstore(out, o, left[0])
-    vstore(out, o + line, left[1])
-    vstore(out, o + step, right[0])
-    vstore(out, o + line + step, right[1])
-
-
-@routine
-def finish(out, step, x, i, apart, across, patch, m, tiles, t, o1, o2, c, left, add, lo, hi,
-           sums, s, channels):  # fmt: skip
-    """Bring a vector of channels of a block back, write it and sum it up."""
-    across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
-    column = t % across_tiles
-    row = t // across_tiles % down_tiles
-    base = t // across_tiles // down_tiles * o1
     low, high = vall(real(lo)), vall(real(hi))
-    total = vall(real(0))
-    squares = vall(real(0))
-    pivot = vall(real(0))
-    positions = 0
-    for k in range(tiles):
-        if m == 4:
-            collect4(scratch_of(x), patch, 4 * LANES, LANES, x, i + k * across, apart)
-        else:
-            collect2(scratch_of(x), patch, 2 * LANES, LANES, x, i + k * across, apart)
-        tile_total = vall(real(0))
-        tile_squares = vall(real(0))
-        high_rows, wide = min(m, o1 - row * m), min(m, o2 - column * m)
-        for a in range(high_rows):
-            p = ((base + row * m + a) * o2 + column * m) * step + c
-            for b in range(wide):
-                v = vmin(high, vmax(low, vload(x, patch + (a * m + b) * LANES)))
-                if add:
-                    v = v + take_vector(out, p, left)
-                put_vector(out, p, v, left)
-                if sums.size:
-                    if positions == 0:
-                        pivot = v
-                    d = v - pivot
-                    tile_total = tile_total + d
-                    tile_squares = vfma(d, d, tile_squares)
-                    positions += 1
-                p += step
-        total = total + tile_total
-        squares = squares + tile_squares
-        column += 1
-        if column == across_tiles:
-            column = 0
-            row += 1
-            if row == down_tiles:
-                row = 0
-                base += o1
-    if sums.size:
-        number = vall(real(positions))
-        mean = total / number
-        put_vector(sums, s + c, vfma(number, pivot, total), left)
-        squares = vmax(vall(real(0)), squares - total * mean)
-        put_vector(sums, s + channels + c, squares, left)
-        sums[s + 2 * channels] = real(positions)
+    for v in range(0, vectors * LANES, LANES):
+        at, to = i + v, o + v
+        r0 = output_row4(x, at, apart)
+        r1 = output_row4(x, at + far, apart)
+        r2 = output_row4(x, at + 2 * far, apart)
+        r3 = output_row4(x, at + 3 * far, apart)
+        r4 = output_row4(x, at + 4 * far, apart)
+        r5 = output_row4(x, at + 5 * far, apart)
+        put_column4(out, to, line, output4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]), low, high)
+        to += step
+        put_column4(out, to, line, output4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]), low, high)
+        to += step
+        put_column4(out, to, line, output4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]), low, high)
+        to += step
+        put_column4(out, to, line, output4(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]), low, high)
 
 
 @device
-def scratch_of(x):
-    """The same array, as what is written."""
-    return x
+def between(x, low, high):
+    """``min(max(x, low), high)``."""
+    return vmin(high, vmax(low, x))
 
 
 @device
-def convolve(t, scratch, out, x, ref, coef, weight, bias, sums, n, ci, co, i1, i2, o1, o2, p1, p2,
-             step, x_step, ref_step, add, lo, hi, out_lo, out_hi, m, block, share):  # fmt: skip
-    """Task ``t``: a block of tiles and a share of the channels out."""
-    shares = (co + share - 1) // share
+def put_column4(out, o, line, values, low, high):
+    """Four vectors below each other."""
+    vstore(out, o, between(values[0], low, high))
+    vstore(out, o + line, between(values[1], low, high))
+    vstore(out, o + 2 * line, between(values[2], low, high))
+    vstore(out, o + 3 * line, between(values[3], low, high))
+
+
+@routine
+def collect2(out, o, line, step, x, i, apart, vectors, lo, hi):
+    """``AT M A`` of a tile, m = 2, between bounds: 2 x 2 outputs."""
+    far = 4 * apart
+    low, high = vall(real(lo)), vall(real(hi))
+    for v in range(0, vectors * LANES, LANES):
+        at, to = i + v, o + v
+        r0 = output_row2(x, at, apart)
+        r1 = output_row2(x, at + far, apart)
+        r2 = output_row2(x, at + 2 * far, apart)
+        r3 = output_row2(x, at + 3 * far, apart)
+        left = output2(r0[0], r1[0], r2[0], r3[0])
+        right = output2(r0[1], r1[1], r2[1], r3[1])
+        vstore(out, to, between(left[0], low, high))
+        vstore(out, to + line, between(left[1], low, high))
+        vstore(out, to + step, between(right[0], low, high))
+        vstore(out, to + line + step, between(right[1], low, high))
+
+
+@routine
+def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2,
+           channels, add, lo, hi, summing):  # fmt: skip
+    """Bring the outputs of a block back, write them and sum them up; returns their positions."""
     across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
-    t0, c0 = t // shares * block, t % shares * share
-    tiles = min(block, n * across_tiles * down_tiles - t0)
-    taps = (m + 2) * (m + 2)
-    x_across = whole(ci)
-    if x_across % (8 * LANES) == 0:
-        x_across += LANES
-    o_across = whole(min(share, co - c0)) + LANES
-    x_apart, o_apart = tiles * x_across, tiles * o_across
-    if x_apart % (2 * LANES) == 0:
-        x_apart += LANES
-    if o_apart % (2 * LANES) == 0:
-        o_apart += LANES
-    v = line_of(scratch)
-    o = v + taps * x_apart
-    band = o + taps * o_apart
-    spread_inputs(scratch, v, x_apart, x_across, m, tiles, t0, across_tiles, down_tiles, i1, i2,
-                  p1, p2, ci, 0, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
-    multiply(scratch, o, o_apart, o_across, scratch, v, x_apart, x_across, tiles, ci,
-             weight, bias, m, c0, co, share)  # fmt: skip
-    for c in range(c0, min(co, c0 + share), LANES):
-        finish(out, step, scratch, o + c - c0, o_apart, o_across, band, m, tiles, t0, o1, o2, c,
-               co - c, add, out_lo, out_hi, sums, t // shares * (2 * co + 1), co)  # fmt: skip
+    done = 0
+    for k in range(t, t + tiles):
+        column, row = k % across_tiles * m, k // across_tiles % down_tiles * m
+        at = o + ((k // across_tiles // down_tiles * o1 + row) * o2 + column) * step
+        high, wide = min(m, o1 - row), min(m, o2 - column)
+        patched = add or channels % LANES or high < m or wide < m
+        for c in range(0, channels, CHUNK * LANES):
+            left = min(CHUNK * LANES, channels - c)
+            vectors = (left + LANES - 1) // LANES
+            goal, g, line, next = out, at + c, o2 * step, step
+            if patched:
+                goal, g, line, next = x, patch, m * CHUNK * LANES, CHUNK * LANES
+            if m == 4:
+                collect4(goal, g, line, next, x, i + c, apart, vectors, lo, hi)
+            else:
+                collect2(goal, g, line, next, x, i + c, apart, vectors, lo, hi)
+            if patched:
+                put_patch(out, at + c, o2 * step, step, x, patch, m, high, wide, left, add)
+        if summing:
+            sum_up(x, totals, out, at, o2 * step, step, high, wide, channels, done == 0)
+        done += high * wide
+        i += across
+    return done
+
+
+@routine
+def put_patch(out, o, line, step, x, i, m, high, wide, channels, add):
+    """Write what of a tile is inside of the picture."""
+    for a in range(high):
+        for b in range(wide):
+            at, to = i + (a * m + b) * CHUNK * LANES, o + a * line + b * step
+            for c in range(0, channels, LANES):
+                v = vload(x, at + c)
+                if add:
+                    v = v + take_vector(out, to + c, channels - c)
+                put_vector(out, to + c, v, channels - c)
+
+
+@routine
+def sum_up(x, i, out, o, line, step, high, wide, channels, new):
+    """Add a tile to sums: a first value of every channel, deviations from it, and their squares."""
+    pitch = (channels + LANES - 1) // LANES * LANES
+    for c in range(0, channels, LANES):
+        left = channels - c
+        if new:
+            vstore(x, i + c, take_vector(out, o + c, left))
+            vstore(x, i + pitch + c, vall(real(0)))
+            vstore(x, i + 2 * pitch + c, vall(real(0)))
+        pivot, total, squares = vload(x, i + c), vall(real(0)), vall(real(0))
+        for a in range(high):
+            for b in range(wide):
+                d = take_vector(out, o + a * line + b * step + c, left) - pivot
+                total = total + d
+                squares = vfma(d, d, squares)
+        vstore(x, i + pitch + c, vload(x, i + pitch + c) + total)
+        vstore(x, i + 2 * pitch + c, vload(x, i + 2 * pitch + c) + squares)
+
+
+@routine
+def put_sums(sums, s, co, x, i, channels, positions):
+    """The sums of a block and of the squared deviations from its own mean, and its positions."""
+    pitch = (channels + LANES - 1) // LANES * LANES
+    number = vall(real(positions))
+    for c in range(0, channels, LANES):
+        total = vload(x, i + pitch + c)
+        squares = vload(x, i + 2 * pitch + c) - total * (total / number)
+        put_vector(sums, s + c, vfma(number, vload(x, i + c), total), channels - c)
+        put_vector(sums, s + co + c, vmax(vall(real(0)), squares), channels - c)
 
 
 # fmt: off
@@ -264,21 +253,25 @@ def winograd_forward(
     block: int, share: int,
 ):
     # fmt: on
+    across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
+    shares, taps = (co + share - 1) // share, (m + 2) * (m + 2)
     for t in range(first, last):
-        convolve(t, scratch, out, x, ref, coef, weight, bias, sums, n, ci, co, i1, i2, o1, o2,
-                 p1, p2, step, x_step, ref_step, add, lo, hi, out_lo, out_hi, m, block, share)  # fmt: skip
-
-
-# fmt: off
-@task(tasks=backward_tasks, memory=backward_memory)
-def winograd_backward(
-    first, last, scratch, out, y, y_ref, y_coef, weight, n: int, ci: int, co: int,
-    i0: int, i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, step: int, y_step: int,
-    y_ref_step: int, add: int, y_lo: float, y_hi: float, m: int, block: int, share: int,
-):
-    # fmt: on
-    nothing = scratch[:0]
-    for t in range(first, last):
-        convolve(t, scratch, out, y, y_ref, y_coef, weight, nothing, nothing, n, co, ci, o1, o2,
-                 i1, i2, 2 - p1, 2 - p2, step, y_step, y_ref_step, add, y_lo, y_hi,
-                 -math.inf, math.inf, m, block, share)  # fmt: skip
+        t0, c0 = t // shares * block, t % shares * share
+        tiles = min(block, n * across_tiles * down_tiles - t0)
+        channels = min(share, co - c0)
+        x_across, o_across = whole(ci) + LANES, whole(channels) + LANES
+        x_apart, o_apart = tiles * x_across + LANES, tiles * o_across + LANES
+        v = line_of(scratch)
+        o = v + taps * x_apart
+        band = o + taps * o_apart
+        totals = band + m * m * CHUNK * LANES
+        spread(scratch, v, x_apart, x_across, m, 2, tiles, t0, across_tiles, down_tiles, i1, i2,
+               p1, p2, ci, 0, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
+        multiply(scratch, o, o_apart, o_across, scratch, v, x_apart, x_across, tiles, ci,
+                 weight, bias, m, c0, co, share)  # fmt: skip
+        positions = finish(out, c0, step, scratch, o, o_apart, o_across, band, totals, m, tiles, t0,
+                           o1, o2, channels, add, out_lo, out_hi, sums.size > 0)  # fmt: skip
+        if sums.size:
+            s = t // shares * (2 * co + 1)
+            put_sums(sums, s + c0, co, scratch, totals, channels, positions)
+            sums[s + 2 * co] = real(positions)

@@ -10,14 +10,9 @@ from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
 
-def winograd_pack_forward_size(m, ci, co):
-    """How many numbers the packed weights take that `winograd_forward` reads."""
-    return (m + 2) ** 2 * ci * (-(-co // LANES) * LANES)
-
-
-def winograd_pack_backward_size(m, ci, co):
-    """How many numbers the packed weights take that `winograd_backward` reads."""
-    return (m + 2) ** 2 * co * (-(-ci // LANES) * LANES)
+def winograd_pack_size(m, outs, ins):
+    """How many numbers packed weights take, for ``outs`` channels made of ``ins``."""
+    return (m + 2) ** 2 * ins * (-(-outs // LANES) * LANES)
 
 
 @routine
@@ -54,53 +49,50 @@ def pack_vector2(out, o, apart, x, i):
 
 @routine
 def pack_block(out, weight, scratch, m, outs, ins, c, k, back):
-    """Pack a vector of outputs from ``c`` on for the inputs from ``k`` on, at most ``LANES``."""
-    taps, wide = (m + 2) * (m + 2), min(LANES, outs - c)
-    count = min(LANES, ins - k)
-    for j in range(9 * LANES * LANES):
-        scratch[j] = real(0)
-    if back:
+    """Pack a panel of outputs from ``c`` on for the inputs from ``k`` on, at most ``LANES``."""
+    total = (outs + LANES - 1) // LANES * LANES
+    width, count = min(2 * LANES, total - c), min(LANES, ins - k)
+    for b in range(0, width, LANES):
+        part = b * 9 * LANES
+        wide = min(LANES, outs - c - b)
         for i in range(count):
             for j in range(wide):
-                at = ((k + i) * outs + c + j) * 9
+                o, at = c + b + j, part + i * 9 * LANES + j
+                if back:
+                    source = ((k + i) * outs + o) * 9
+                    for w in range(9):
+                        scratch[at + (8 - w) * LANES] = weight[source + w]
+                else:
+                    source = (o * ins + k + i) * 9
+                    for w in range(9):
+                        scratch[at + w * LANES] = weight[source + w]
+            for j in range(wide, LANES):
                 for w in range(9):
-                    scratch[(i * 9 + 8 - w) * LANES + j] = weight[at + w]
-    else:
-        for j in range(wide):
-            for i in range(count):
-                at = ((c + j) * ins + k + i) * 9
-                for w in range(9):
-                    scratch[(i * 9 + w) * LANES + j] = weight[at + w]
-    total = (outs + LANES - 1) // LANES * LANES
-    panel = c // (2 * LANES) * 2 * LANES
-    width = min(2 * LANES, total - panel)
+                    scratch[part + (i * 9 + w) * LANES + j] = real(0)
     for i in range(count):
-        at = panel * ins + (k + i) * width + c - panel
-        if m == 4:
-            pack_vector4(out, at, total * ins, scratch, i * 9 * LANES)
-        else:
-            pack_vector2(out, at, total * ins, scratch, i * 9 * LANES)
+        for b in range(0, width, LANES):
+            o, at = c * ins + (k + i) * width + b, (b + i) * 9 * LANES
+            if m == 4:
+                pack_vector4(out, o, total * ins, scratch, at)
+            else:
+                pack_vector2(out, o, total * ins, scratch, at)
 
 
-def pack_tasks(ci, co):
-    """A task is a vector of inputs and a vector of outputs."""
-    return -(-co // LANES) * -(-ci // LANES)
+def pack_tasks(outs, ins):
+    """A task is a panel of outputs and a vector of inputs."""
+    return -(-outs // (2 * LANES)) * -(-ins // LANES)
 
 
 def pack_memory():
-    """The windows of a task, with the channels that the panel has side by side."""
-    return 9 * LANES * LANES
+    """The windows of a task, with the outputs side by side."""
+    return 2 * 9 * LANES * LANES
 
 
 @task(tasks=pack_tasks, memory=pack_memory)
-def winograd_pack_forward(first, last, scratch, out, weight, m: int, ci: int, co: int):
-    inner = (ci + LANES - 1) // LANES
+def winograd_pack(
+    first, last, scratch, out, weight, m: int, outs: int, ins: int, back: int
+):
+    inner = (ins + LANES - 1) // LANES
     for t in range(first, last):
-        pack_block(out, weight, scratch, m, co, ci, t // inner * LANES, t % inner * LANES, False)
-
-
-@task(tasks=pack_tasks, memory=pack_memory)
-def winograd_pack_backward(first, last, scratch, out, weight, m: int, ci: int, co: int):
-    inner = (co + LANES - 1) // LANES
-    for t in range(first, last):
-        pack_block(out, weight, scratch, m, ci, co, t // inner * LANES, t % inner * LANES, True)
+        c, k = t // inner * 2 * LANES, t % inner * LANES
+        pack_block(out, weight, scratch, m, outs, ins, c, k, back)

@@ -113,122 +113,124 @@ def put4(out, o, apart, values):
 
 
 @routine
-def spread_input4(out, o, apart, across, x, i, line, step, count):
-    """``BT d B`` of ``count`` tiles of a row, m = 4; one vector of channels."""
-    for _ in range(count):
-        r0 = input_row4(x, i, step)
-        r1 = input_row4(x, i + line, step)
-        r2 = input_row4(x, i + 2 * line, step)
-        r3 = input_row4(x, i + 3 * line, step)
-        r4 = input_row4(x, i + 4 * line, step)
-        r5 = input_row4(x, i + 5 * line, step)
-        far = 6 * apart
-        put6(out, o, far, input4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
-        put6(out, o + apart, far, input4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
-        put6(out, o + 2 * apart, far, input4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
-        put6(out, o + 3 * apart, far, input4(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]))
-        put6(out, o + 4 * apart, far, input4(r0[4], r1[4], r2[4], r3[4], r4[4], r5[4]))
-        put6(out, o + 5 * apart, far, input4(r0[5], r1[5], r2[5], r3[5], r4[5], r5[5]))
-        o += across
-        i += 4 * step
+def spread_input4(out, o, apart, across, x, i, line, step, count, vectors):
+    """``BT d B`` of ``count`` tiles of a row, m = 4."""
+    far = 6 * apart
+    for k in range(count):
+        for v in range(0, vectors * LANES, LANES):
+            at, to = i + k * 4 * step + v, o + k * across + v
+            r0 = input_row4(x, at, step)
+            r1 = input_row4(x, at + line, step)
+            r2 = input_row4(x, at + 2 * line, step)
+            r3 = input_row4(x, at + 3 * line, step)
+            r4 = input_row4(x, at + 4 * line, step)
+            r5 = input_row4(x, at + 5 * line, step)
+            put6(out, to, far, input4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
+            put6(out, to + apart, far, input4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
+            put6(out, to + 2 * apart, far, input4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
+            put6(out, to + 3 * apart, far, input4(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]))
+            put6(out, to + 4 * apart, far, input4(r0[4], r1[4], r2[4], r3[4], r4[4], r5[4]))
+            put6(out, to + 5 * apart, far, input4(r0[5], r1[5], r2[5], r3[5], r4[5], r5[5]))
 
 
 @routine
-def spread_input2(out, o, apart, across, x, i, line, step, count):
-    """``BT d B`` of ``count`` tiles of a row, m = 2; one vector of channels."""
-    for _ in range(count):
-        r0 = input_row2(x, i, step)
-        r1 = input_row2(x, i + line, step)
-        r2 = input_row2(x, i + 2 * line, step)
-        r3 = input_row2(x, i + 3 * line, step)
-        far = 4 * apart
-        put4(out, o, far, input2(r0[0], r1[0], r2[0], r3[0]))
-        put4(out, o + apart, far, input2(r0[1], r1[1], r2[1], r3[1]))
-        put4(out, o + 2 * apart, far, input2(r0[2], r1[2], r2[2], r3[2]))
-        put4(out, o + 3 * apart, far, input2(r0[3], r1[3], r2[3], r3[3]))
-        o += across
-        i += 2 * step
+def spread_input2(out, o, apart, across, x, i, line, step, count, vectors):
+    """``BT d B`` of ``count`` tiles of a row, m = 2."""
+    far = 4 * apart
+    for k in range(count):
+        for v in range(0, vectors * LANES, LANES):
+            at, to = i + k * 2 * step + v, o + k * across + v
+            r0 = input_row2(x, at, step)
+            r1 = input_row2(x, at + line, step)
+            r2 = input_row2(x, at + 2 * line, step)
+            r3 = input_row2(x, at + 3 * line, step)
+            put4(out, to, far, input2(r0[0], r1[0], r2[0], r3[0]))
+            put4(out, to + apart, far, input2(r0[1], r1[1], r2[1], r3[1]))
+            put4(out, to + 2 * apart, far, input2(r0[2], r1[2], r2[2], r3[2]))
+            put4(out, to + 3 * apart, far, input2(r0[3], r1[3], r2[3], r3[3]))
 
 
 @routine
-def spread_error4(out, o, apart, across, x, i, line, step, count):
-    """``A dy AT`` of ``count`` tiles of a row, m = 4; one vector of channels."""
-    for _ in range(count):
-        r0 = error_row4(x, i, step)
-        r1 = error_row4(x, i + line, step)
-        r2 = error_row4(x, i + 2 * line, step)
-        r3 = error_row4(x, i + 3 * line, step)
-        far = 6 * apart
-        put6(out, o, far, error4(r0[0], r1[0], r2[0], r3[0]))
-        put6(out, o + apart, far, error4(r0[1], r1[1], r2[1], r3[1]))
-        put6(out, o + 2 * apart, far, error4(r0[2], r1[2], r2[2], r3[2]))
-        put6(out, o + 3 * apart, far, error4(r0[3], r1[3], r2[3], r3[3]))
-        put6(out, o + 4 * apart, far, error4(r0[4], r1[4], r2[4], r3[4]))
-        put6(out, o + 5 * apart, far, error4(r0[5], r1[5], r2[5], r3[5]))
-        o += across
-        i += 4 * step
+def spread_error4(out, o, apart, across, x, i, line, step, count, vectors):
+    """``A dy AT`` of ``count`` tiles of a row, m = 4."""
+    far = 6 * apart
+    for k in range(count):
+        for v in range(0, vectors * LANES, LANES):
+            at, to = i + k * 4 * step + v, o + k * across + v
+            r0 = error_row4(x, at, step)
+            r1 = error_row4(x, at + line, step)
+            r2 = error_row4(x, at + 2 * line, step)
+            r3 = error_row4(x, at + 3 * line, step)
+            put6(out, to, far, error4(r0[0], r1[0], r2[0], r3[0]))
+            put6(out, to + apart, far, error4(r0[1], r1[1], r2[1], r3[1]))
+            put6(out, to + 2 * apart, far, error4(r0[2], r1[2], r2[2], r3[2]))
+            put6(out, to + 3 * apart, far, error4(r0[3], r1[3], r2[3], r3[3]))
+            put6(out, to + 4 * apart, far, error4(r0[4], r1[4], r2[4], r3[4]))
+            put6(out, to + 5 * apart, far, error4(r0[5], r1[5], r2[5], r3[5]))
 
 
 @routine
-def spread_error2(out, o, apart, across, x, i, line, step, count):
-    """``A dy AT`` of ``count`` tiles of a row, m = 2; one vector of channels."""
-    for _ in range(count):
-        r0 = error2(vload(x, i), vload(x, i + step))
-        r1 = error2(vload(x, i + line), vload(x, i + line + step))
-        far = 4 * apart
-        put4(out, o, far, error2(r0[0], r1[0]))
-        put4(out, o + apart, far, error2(r0[1], r1[1]))
-        put4(out, o + 2 * apart, far, error2(r0[2], r1[2]))
-        put4(out, o + 3 * apart, far, error2(r0[3], r1[3]))
-        o += across
-        i += 2 * step
+def spread_error2(out, o, apart, across, x, i, line, step, count, vectors):
+    """``A dy AT`` of ``count`` tiles of a row, m = 2."""
+    far = 4 * apart
+    for k in range(count):
+        for v in range(0, vectors * LANES, LANES):
+            at, to = i + k * 2 * step + v, o + k * across + v
+            r0 = error2(vload(x, at), vload(x, at + step))
+            r1 = error2(vload(x, at + line), vload(x, at + line + step))
+            put4(out, to, far, error2(r0[0], r1[0]))
+            put4(out, to + apart, far, error2(r0[1], r1[1]))
+            put4(out, to + 2 * apart, far, error2(r0[2], r1[2]))
+            put4(out, to + 3 * apart, far, error2(r0[3], r1[3]))
 
 
-@device
-def spread_inputs(out, o, apart, across, m, tiles, t, across_tiles, down_tiles, i1, i2, p1, p2,
-                  channels, c, band, b, x, x_step, ref, ref_step, coef, all, lo, hi):  # fmt: skip
-    """The forms of ``tiles`` tiles from ``t`` on, of ``channels`` channels of x from ``c`` on."""
-    done = 0
+@routine
+def spread(out, o, apart, across, m, halo, tiles, t, across_tiles, down_tiles, i1, i2, p1, p2,
+           channels, c, band, b, x, x_step, ref, ref_step, coef, all, lo, hi):  # fmt: skip
+    """The forms of ``tiles`` tiles from ``t`` on, of ``channels`` channels from ``c`` on.
+
+    With a ``halo`` of 2 they are those of inputs, without one those of gradients. Tiles inside of
+    pictures that are there are read where they are, others from a band that is made for them.
+    """
+    side, done, full = m + halo, 0, channels // LANES
+    begin, end = (p2 + m - 1) // m, (i2 + p2 - side) // m + 1
     while done < tiles:
         column = (t + done) % across_tiles
         row = (t + done) // across_tiles % down_tiles
         base = (t + done) // across_tiles // down_tiles * i1 * i2
         run = min(RUN, tiles - done, across_tiles - column)
-        width = run * m + 2
-        chunk = min(whole(channels), max(1, BAND // ((m + 2) * width * LANES)) * LANES)
-        for k in range(0, channels, chunk):
+        h, w = row * m - p1, column * m - p2
+        width = run * m + halo
+        k = 0
+        if coef.size == 0 and ref.size == 0 and h >= 0 and h + side <= i1 and begin < end:
+            if column < begin:
+                run = min(run, begin - column)
+            elif column < end:
+                run = min(run, end - column)
+                k = full * LANES
+                spread_one(out, o + done * across, apart, across, m, halo, x,
+                           (base + h * i2 + w) * x_step + c, i2 * x_step, x_step, run, full)  # fmt: skip
+            width = run * m + halo
+        chunk = min(whole(channels), max(1, BAND // (side * width * LANES)) * LANES)
+        while k < channels:
             left = min(chunk, channels - k)
-            bring(band, b, width, chunk, m + 2, row * m - p1, column * m - p2, i1, i2, base, left,
+            bring(band, b, width, chunk, side, h, w, i1, i2, base, left,
                   x, x_step, c + k, ref, ref_step, coef, all, lo, hi)  # fmt: skip
-            for v in range(0, left, LANES):
-                to = o + done * across + k + v
-                if m == 4:
-                    spread_input4(out, to, apart, across, band, b + v, width * chunk, chunk, run)
-                else:
-                    spread_input2(out, to, apart, across, band, b + v, width * chunk, chunk, run)
+            spread_one(out, o + done * across + k, apart, across, m, halo, band, b, width * chunk,
+                       chunk, run, (left + LANES - 1) // LANES)  # fmt: skip
+            k += chunk
         done += run
 
 
 @device
-def spread_errors(out, o, apart, across, m, tiles, t, across_tiles, down_tiles, o1, o2,
-                  channels, c, band, b, y, y_step, ref, ref_step, coef, all, lo, hi):  # fmt: skip
-    """The forms of the gradients at ``tiles`` tiles, of ``channels`` channels from ``c`` on."""
-    done = 0
-    while done < tiles:
-        column = (t + done) % across_tiles
-        row = (t + done) // across_tiles % down_tiles
-        base = (t + done) // across_tiles // down_tiles * o1 * o2
-        run = min(RUN, tiles - done, across_tiles - column)
-        width = run * m
-        chunk = min(whole(channels), max(1, BAND // (m * width * LANES)) * LANES)
-        for k in range(0, channels, chunk):
-            left = min(chunk, channels - k)
-            bring(band, b, width, chunk, m, row * m, column * m, o1, o2, base, left,
-                  y, y_step, c + k, ref, ref_step, coef, all, lo, hi)  # fmt: skip
-            for v in range(0, left, LANES):
-                to = o + done * across + k + v
-                if m == 4:
-                    spread_error4(out, to, apart, across, band, b + v, width * chunk, chunk, run)
-                else:
-                    spread_error2(out, to, apart, across, band, b + v, width * chunk, chunk, run)
-        done += run
+def spread_one(out, o, apart, across, m, halo, x, i, line, step, count, vectors):
+    """The forms of ``count`` tiles of a row."""
+    if halo:
+        if m == 4:
+            spread_input4(out, o, apart, across, x, i, line, step, count, vectors)
+        else:
+            spread_input2(out, o, apart, across, x, i, line, step, count, vectors)
+    elif m == 4:
+        spread_error4(out, o, apart, across, x, i, line, step, count, vectors)
+    else:
+        spread_error2(out, o, apart, across, x, i, line, step, count, vectors)

@@ -12,7 +12,7 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vload, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import weight2, weight4
-from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread_errors, spread_inputs, whole
+from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread, whole
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -170,10 +170,10 @@ def winograd_weight(
         begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
         for k in range(begin, end, TILES):
             count = min(TILES, end - k)
-            spread_inputs(scratch, v, v_apart, v_across, m, count, k, across, down, i1, i2, p1, p2,
-                          cols, c, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
-            spread_errors(scratch, e, e_apart, e_across, m, count, k, across, down, o1, o2, rows, r,
-                          scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi)  # fmt: skip
+            spread(scratch, v, v_apart, v_across, m, 2, count, k, across, down, i1, i2, p1, p2,
+                   cols, c, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
+            spread(scratch, e, e_apart, e_across, m, 0, count, k, across, down, o1, o2, 0, 0,
+                   rows, r, scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi)  # fmt: skip
             multiply_up(scratch, s, o_apart, o_across, scratch, e, e_apart, e_across,
                         scratch, v, v_apart, v_across, m, rows, cols, count, k > begin)  # fmt: skip
         o = (chunk * co * ci + r * ci + c) * 9

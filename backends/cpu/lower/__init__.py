@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from netdsl.backends.cpu.lower import clamp, conv, join, norm
+from netdsl.backends.cpu.lower import clamp, conv, join, norm, pool
 from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
 from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.ops.avgpool import AvgPool
@@ -15,7 +15,7 @@ from netdsl.ops.conv import Conv
 from netdsl.ops.maxpool import MaxPool
 from netdsl.schedule import Buffer, Call, Operand, Schedule
 
-RULES = {**clamp.RULES, **conv.RULES, **join.RULES, **norm.RULES}
+RULES = {**clamp.RULES, **conv.RULES, **join.RULES, **norm.RULES, **pool.RULES}
 WANTING = (Conv, BatchNorm, MaxPool, AvgPool)
 """Layers whose kernels want the channels last."""
 
