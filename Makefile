@@ -53,7 +53,7 @@ reference: .venv/ready  ## the pages and pictures in docs/ that are made from th
 	PYTHONPATH=scripts $(BIN)/python -m reference
 
 bench: .venv/ready  ## measure the speed, side by side with the peers that are installed
-	$(BIN)/python benchmarks/lenet5.py
+	$(BIN)/python benchmarks speed
 
 clean:  ## remove all that make has made, but not the runs
 	rm -rf .venv .venv-check build dist *.egg-info .pytest_cache .ruff_cache .hypothesis .import_linter_cache

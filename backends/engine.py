@@ -29,6 +29,7 @@ class Engine:
     WEIGHTS = ()  # (name, sizes, start in the flat buffer, distribution, its number)
     STATE = ()  # (name, sizes, first value)
     VALUES = ()  # (tensor, sizes, type, whether it has a batch axis, whether channels lie last)
+    LIVES = {}  # from which call to which a tensor is wanted, for training, evaluation, prediction
     PLACES = ()  # (tensor, the one in which it lies, its first channel there, how many it has)
     SLOTS = ()  # what the optimizer keeps for each weight
     LOSSES = ()  # the tensors whose sum training makes small
@@ -60,10 +61,11 @@ class Engine:
         size = sum(math.prod(sizes) for _, sizes in self._places.values())
         self._flat = {name: empty((size,), real) for name in ("weight", "dweight", *self.SLOTS)}
         self._state = {name: empty(sizes, real) for name, sizes, _ in self.STATE}
-        self._values = {
-            name: empty((self.batch,) * batched + (turned(sizes) if last else sizes), TYPES[kind])
+        shapes = {
+            name: (extent(self.batch, sizes, batched, last), TYPES[kind])
             for name, sizes, kind, batched, last in self.VALUES
         }
+        self._values = memory_of(shapes, self.LIVES)
         self.nothing = empty((0,), real)
         self._bound = {}
         self.reset(seed)
@@ -294,9 +296,11 @@ class Engine:
 TYPES = {"real": real, "int": np.int32}
 
 
-def turned(sizes):
-    """The sizes of a picture with its channels last."""
-    return (*sizes[1:], sizes[0])
+def extent(batch, sizes, batched, last):
+    """The sizes of a tensor in memory, for so many samples."""
+    if last:
+        sizes = (*sizes[1:], sizes[0])
+    return (batch, *sizes) if batched else tuple(sizes)
 
 
 def draw(generator, law, value, sizes):

@@ -14,6 +14,9 @@ from netdsl.backends.emit import PACKAGE, Emitted
 from netdsl.errors import RunError
 from netdsl.files import replace
 
+AGAIN = 20
+"""So often an import is tried again: what was imported before stays, so that each goes further."""
+
 
 def cache_directory() -> Path:
     """``$NETDSL_CACHE``, or ``netdsl`` in the user's cache; made private (0700) if it is new.
@@ -39,15 +42,18 @@ def cache_directory() -> Path:
     return path
 
 
-def load(emitted: Emitted) -> ModuleType:
-    """Write what is not there yet, and import the module of a network."""
+def load(emitted: Emitted, again: int = AGAIN) -> ModuleType:
+    """Write what is not there yet, and import the module of a network.
+
+    If that fails it is tried ``again``: another process may have removed files meanwhile.
+    """
     directory, stem = write(emitted)
     try:
         return import_from(directory, stem)
     except (ImportError, OSError, RuntimeError):
-        if all((directory / f"{name}.py").exists() for name in emitted.files()):
+        if not again:
             raise
-        return load(emitted)  # another process has removed files meanwhile
+    return load(emitted, again - 1)
 
 
 def import_from(directory: Path, stem: str) -> ModuleType:

@@ -118,6 +118,9 @@ class ModelText:
         tensors = ((b, b.tensor, b in s.last) for b in own)
         rows = ((key(b), t.dims, t.dtype, t.batch, last) for b, t, last in tensors)
         yield from _table("VALUES", rows)
+        yield "    LIVES = {"
+        yield from (f"        {_literal(key(b))}: {_literal(v)}," for b, v in lives(s, own).items())
+        yield "    }"
         if places := [(b, s.places[b]) for b in self.buffers() if b in s.places]:
             rows = ((key(b), key(p.host), p.first, b.tensor.channels) for b, p in places)
             yield from _table("PLACES", rows)
@@ -216,6 +219,38 @@ class ModelText:
     def argument(self, operand: Operand | None) -> str:
         """An array that a kernel is given, or one of no size."""
         return "self.nothing" if operand is None else self.names.attribute(operand)
+
+
+def lives(schedule: Schedule, buffers: Iterable[Buffer]) -> dict[Buffer, tuple[tuple[int, int], ...]]:
+    """From which call to which each buffer is wanted: in training, evaluation and prediction.
+
+    What the user gives is there from the beginning, what he gets until after the end, and what is
+    made of the weights alone throughout. What is not wanted at all lives from 1 to -2.
+    """
+    s = schedule
+    given = {*s.inputs, *([s.target] if s.target else [])}
+    left = {*(o.buffer for o in s.outputs), *([s.scored.buffer] if s.scored else []), *s.losses}
+    prepared = {call.out.buffer for call in s.prepare}
+    found: dict[Buffer, list[tuple[int, int]]] = {buffer: [] for buffer in buffers}
+    for calls in ((*s.train, *s.backward, *s.update), s.evaluate, s.predict):
+        spans: dict[Buffer, tuple[int, int]] = {}
+        for i, call in enumerate(calls):
+            for operand in (call.out, *call.operands()):
+                place = s.places.get(operand.buffer)
+                buffer = place.host if place else operand.buffer
+                first, _ = spans.get(buffer, (i, i))
+                spans[buffer] = (first, i)
+        for buffer in found:
+            first, last = spans.get(buffer, (1, -2))
+            if buffer in prepared and calls is not s.train and (first <= last):
+                first, last = 0, len(calls)
+            if buffer in given:
+                first, last = -1, max(last, 0)
+            if buffer in left:
+                last = len(calls)
+                first = min(first, last)
+            found[buffer].append((first, last))
+    return {buffer: tuple(spans) for buffer, spans in found.items()}
 
 
 def counting(calls: Iterable[Call]) -> Iterator[str]:

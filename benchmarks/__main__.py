@@ -1,10 +1,10 @@
 """``python benchmarks speed``: netdsl beside its peers, on the same cores, weights and data.
 
-    speed    a training step, or inference, of every row; writes "Speed" in RESULTS.md
-    compile  ResNet-50's training step compiled from nothing, and started from the cache
-    memory   the peak memory of training
-    growth   time and memory of training for three batches and three depths
-    threads  training on one core and on two
+speed    a training step, or inference, of every row; writes "Speed" in RESULTS.md
+compile  ResNet-50's training step compiled from nothing, and started from the cache
+memory   the peak memory of training
+growth   time and memory of training for three batches and three depths
+threads  training on one core and on two
 """
 
 from __future__ import annotations

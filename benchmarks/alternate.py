@@ -43,6 +43,11 @@ class Turns:
         return min(run.fastest for run in self.runs)
 
     @property
+    def switches(self) -> float:
+        """How often in a second other programs took a core away."""
+        return statistics.median(run.switches for run in self.runs)
+
+    @property
     def memory(self) -> float:
         """The median peak."""
         return statistics.median(run.memory for run in self.runs)

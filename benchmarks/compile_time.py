@@ -17,8 +17,8 @@ ROW = "resnet50"
 STARTS = 3
 CACHES = ("NETDSL_CACHE", "TORCHINDUCTOR_CACHE_DIR")
 COLUMNS = ("training", "cold, s", "warm, s")
-NOTES = f"""Seconds from the start of the process to the end of the first step, with empty caches, and
-with what that run left in them (the median of {STARTS} starts)."""
+NOTES = f"""Seconds from the start of the process to the end of the first step, with empty
+caches, and with what that run left in them (the median of {STARTS} starts)."""
 
 
 def main(options: Namespace) -> None:

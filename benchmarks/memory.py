@@ -13,7 +13,7 @@ from rows import MEMORY
 BAR = 0.7
 COLUMNS = ("training", "bar", "ratio", f"{OURS}, MiB", f"{EAGER}, MiB")
 NOTES = """The most that a process ever held over what it held when all was imported: weights,
-gradients, velocities, activations and workspace, over some steps. A ratio below 1: netdsl needs less."""
+gradients, velocities, activations, workspace. A ratio below 1: netdsl needs less."""
 STEPS = 3
 
 

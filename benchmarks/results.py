@@ -1,4 +1,4 @@
-"""Sections of RESULTS.md: a line about the machine, and a table whose rows are renewed one by one."""
+"""Sections of RESULTS.md: a line about the machine, and a table that is renewed row by row."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ HEAD = "# Results\n\nMade by `make bench` and the other commands of `python benc
 
 def about(threads: int) -> str:
     """The versions and the machine that the figures of a section come from."""
-    versions = ", ".join(f"{name} {installed(name)}" for name in ("netdsl", "torch", "jax", "numba"))
+    versions = ", ".join(
+        f"{name} {installed(name)}" for name in ("netdsl", "torch", "jax", "numba")
+    )
     return f"{versions}; {processor()}, float32, {threads} of its cores."
 
 
@@ -51,7 +53,9 @@ def renew(
     before = sections.get(heading, "")
     kept = table(before) if told in before else {}
     today = date.today().isoformat()
-    made = kept | {title: f"| {title} | {' | '.join(cells)} | {today} |" for title, cells in rows.items()}
+    made = kept | {
+        title: f"| {title} | {' | '.join(cells)} | {today} |" for title, cells in rows.items()
+    }
     lines = [
         f"| {' | '.join((*columns, 'measured'))} |",
         "|---" * (len(columns) + 1) + "|",

@@ -70,9 +70,7 @@ VGG16 = Row("VGG-16, 224x224", "library.Sixteen", "vgg16", IMAGENET, 1000, 8)
 RESNET18 = Row("ResNet-18, 64x64", "resnet18.ResNet18", "resnet18", (3, 64, 64), 200, 32, 1.6)
 RESNET50 = Row("ResNet-50, 224x224", "library.Bottlenecks", "resnet50", IMAGENET, 1000, 8, 1.1)
 DENSENET = Row("DenseNet-BC-100, CIFAR", "library.CifarDenseNet", "densenet", CIFAR, 10, 32, 1.5)
-GOOGLENET = Row(
-    "GoogLeNet, 224x224", "inception.GoogLeNet", "googlenet", IMAGENET, 1000, 8, 1.2
-)
+GOOGLENET = Row("GoogLeNet, 224x224", "inception.GoogLeNet", "googlenet", IMAGENET, 1000, 8, 1.2)
 UNET = Row(
     "U-Net, 128x128", "unet.UNet", "unet", (1, 128, 128), 2, 4, 1.5, rate=0.001, places=(128, 128)
 )

@@ -1,4 +1,4 @@
-"""One side of one row, alone in its process: ``python side.py TASK`` prints JSON on its last line."""
+"""One side of one row, alone in its process: ``python side.py TASK`` prints JSON last."""
 
 from __future__ import annotations
 
@@ -46,7 +46,8 @@ class Task:
 class Measured:
     """What came out: the median milliseconds of so many steps, and what they computed.
 
-    ``fastest`` is the fastest step, which other programs on the machine disturb least. ``begin`` is
+    ``fastest`` is the fastest step, which other programs on the machine disturb least, and
+    ``switches`` how often in a second they took a core away. ``begin`` is
     the seconds from the start of the process to the end of the first step, ``memory`` the MiB of
     its peak over what it held when all was imported.
     """
@@ -54,6 +55,7 @@ class Measured:
     milliseconds: float
     fastest: float
     steps: int
+    switches: float
     figures: list[float]
     begin: float
     memory: float
@@ -71,12 +73,15 @@ def measure(task: Task) -> Measured:
     begin = time.time() - task.started
     first += [step() for _ in range(COMPARED - 1)]
     clock(step, sys.maxsize, WARM if task.steps else 0)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw
     times = [1000 * second for second in clock(step, task.steps, task.seconds)] or [0.0]
+    switches = resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw - before
     figures = first if row.train else np.asarray(first[-1])[:COMPARED].ravel()
     return Measured(
         statistics.median(times),
         min(times),
         len(times),
+        1000 * switches / (sum(times) or 1),
         [float(figure) for figure in figures],
         begin,
         peak() - base,

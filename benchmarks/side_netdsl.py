@@ -1,4 +1,4 @@
-"""A row as netdsl does it; as a program, ``python side_netdsl.py ROW PATH``, it writes its weights."""
+"""A row as netdsl does it; ``python side_netdsl.py ROW PATH`` writes the weights it begins with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-import netdsl
 import numpy as np
 from rows import ROWS, Row
 from weights import Weights, write
+
+import netdsl
 
 
 def prepare(row: Row, weights: Weights | None, threads: int, variant: str) -> Callable[[], object]:
@@ -35,7 +36,7 @@ def names(engine: Any) -> list[str]:
 
 
 def first_weights(row: Row) -> Weights:
-    """The weights that netdsl draws, and for evaluation statistics unlike those of the beginning."""
+    """The weights that netdsl draws; for evaluation, statistics unlike those of the beginning."""
     engine = engine_of(row)
     kept = engine.statistics()
     if not row.train:

@@ -14,8 +14,6 @@ from torch_models import LOSSES, MODELS
 from weights import Weights
 
 
-
-
 def prepare(row: Row, weights: Weights | None, threads: int, variant: str) -> Callable[[], object]:
     """The step of a row; ``variant`` has the words ``last`` (channels last) and ``compile``."""
     torch.set_num_threads(threads)
@@ -37,9 +35,7 @@ def fill(net: nn.Module, weights: Weights) -> None:
     learnt = [each for each in net.parameters() if each.requires_grad]
     kept = [each for each in net.buffers() if each.dim()]
     with torch.no_grad():
-        for mine, array in zip(
-            [*learnt, *kept], [*weights.learnt, *weights.kept], strict=True
-        ):
+        for mine, array in zip([*learnt, *kept], [*weights.learnt, *weights.kept], strict=True):
             if mine.shape != array.shape:
                 raise ValueError(f"{tuple(mine.shape)} is not {array.shape}")
             mine.copy_(torch.from_numpy(array))

@@ -18,12 +18,13 @@ PEERS = (OURS, EAGER, COMPILED, JAX)
 AGREE = 1e-3  # the largest difference of losses, or outputs, that roundings explain
 COLUMNS = (
     "step", "bar", "ratio", "spread", "ratio of fastest steps", OURS, EAGER, COMPILED, JAX,
-    "difference", "steps",
+    "difference", "switches", "steps",
 )  # fmt: skip
-NOTES = """A ratio is the best peer's time over netdsl's, turn by turn: above 1, netdsl is faster; its
-median, its smallest and its largest. All else is milliseconds a step (medians), each side in its best
+NOTES = """A ratio is the best peer's time over netdsl's, turn by turn: above 1, netdsl is faster;
+its median, its smallest and its largest. All sides: milliseconds a step (medians), each in its best
 layout. The difference is the largest between what two sides compute, relative to the largest value:
-losses of the first three steps, or outputs. Steps: timed steps in a process, times processes."""
+losses of the first three steps, or outputs. Switches: how often in a second other programs took a
+core away; many spoil the figures. Steps: those timed in a process, times processes."""
 
 
 def main(options: Namespace) -> None:
@@ -53,12 +54,14 @@ def title(row: Row) -> str:
 def cells(row: Row, runs: dict[str, Turns | Failed]) -> tuple[str, ...]:
     """The cells after the first."""
     found = {name: best(runs, name) for name in PEERS}
-    apart = difference(each for each in runs.values() if isinstance(each, Turns))
+    counted = [each for each in runs.values() if isinstance(each, Turns)]
+    apart = difference(counted) if counted else 0.0
     told = f"{apart:.0e}" if apart <= AGREE else f"**they disagree: {apart:.0e}**"
-    count = found[OURS].turns
-    steps = f"{count.runs[0].steps} x {len(count.runs)}" if isinstance(count, Turns) else "-"
+    switches = f"{median(each.switches for each in counted):.0f}" if counted else "-"
+    fewest = min((run.steps for each in counted for run in each.runs), default=0)
+    steps = f"{fewest} x {max((len(each.runs) for each in counted), default=0)}"
     figures = (found[name].cell() for name in PEERS)
-    return (f"{row.bar:.1f}", *compared(found), *figures, told, steps)
+    return (f"{row.bar:.1f}", *compared(found), *figures, told, switches, steps)
 
 
 def compared(found: dict[str, Found]) -> tuple[str, str, str]:
@@ -77,6 +80,4 @@ def compared(found: dict[str, Found]) -> tuple[str, str, str]:
 def difference(all_turns: Iterable[Turns]) -> float:
     """The largest difference between what any two sides compute, relative to the largest value."""
     figures = np.array([turns.runs[0].figures for turns in all_turns])
-    if not len(figures):
-        return float("nan")
     return float(np.ptp(figures, axis=0).max() / np.abs(figures).max())

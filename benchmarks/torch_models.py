@@ -59,7 +59,9 @@ def vgg16() -> nn.Module:
 # ---- residual networks ---------------------------------------------------------
 
 
-def normed(before: int, width: int, window: int, stride: int = 1, groups: int = 1) -> list[nn.Module]:
+def normed(
+    before: int, width: int, window: int, stride: int = 1, groups: int = 1
+) -> list[nn.Module]:
     """A convolution without bias, padded on both sides alike, and its normalisation."""
     conv = nn.Conv2d(before, width, window, stride, window // 2, groups=groups, bias=False)
     return [conv, nn.BatchNorm2d(width)]
@@ -198,9 +200,7 @@ def densenet() -> nn.Module:
             inner = [*activated(width, 4 * growth, 1), *activated(4 * growth, growth, 3)]
             made.append(Dense(*inner))
             width += growth
-    return nn.Sequential(
-        *made, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pooled(width, 10)
-    )
+    return nn.Sequential(*made, nn.BatchNorm2d(width), nn.ReLU(inplace=True), *pooled(width, 10))
 
 
 def cr(before: int, width: int, window: int, stride: int = 1, pad: int = 0) -> list[nn.Module]:
@@ -208,9 +208,7 @@ def cr(before: int, width: int, window: int, stride: int = 1, pad: int = 0) -> l
 
 
 class Inception(nn.Module):
-    def __init__(
-        self, before: int, c1: int, r3: int, c3: int, r5: int, c5: int, pool: int
-    ) -> None:
+    def __init__(self, before: int, c1: int, r3: int, c3: int, r5: int, c5: int, pool: int) -> None:
         super().__init__()
         self.branches = nn.ModuleList(
             [

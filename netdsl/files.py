@@ -40,7 +40,10 @@ def replace(path: Path, content: bytes) -> None:
 
 def _mode(path: Path) -> int:
     """Who may read and write the file: as before, or as any new one."""
-    return stat.S_IMODE(path.stat().st_mode) if path.exists() else 0o666 & ~_umask()
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return 0o666 & ~_umask()
 
 
 def _umask() -> int:

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 from netdsl.backends.cpu import machine
 
-PARTS = ("simd", "tile", "prelude", "program")
+PARTS = ("simd", "tile", "prelude", "program", "arena")
 
 
 def base_text(real: str, here: bool) -> str:

@@ -10,7 +10,10 @@ from netdsl.backends.cpu.conv_block import (
     DEEP,
     NARROW,
     PARTS,
+    PICTURES,
     POSITIONS,
+    SMALL,
+    STORE,
     blocks_of,
     convolve,
     parts_of,
@@ -24,25 +27,35 @@ from netdsl.kernel import routine
 
 
 def conv_back_tasks(
-    n: int, ci: int, groups: int, i0: int, i1: int, i2: int, s0: int, s1: int, s2: int
-) -> int:
+    n: int, ci: int, co: int, groups: int, i0: int, i1: int, i2: int, o1: int, o2: int,
+    s0: int, s1: int, s2: int,
+) -> int:  # fmt: skip
     """A task for each block of positions of a phase and each part of the channels."""
-    rows = n * -(-i0 // s0) * -(-i1 // s1)
-    blocks = max(min(rows, -(-rows * -(-i2 // s2) // POSITIONS)), 1)
+    high, width = -(-i1 // s1), -(-i2 // s2)
+    planes = n * -(-i0 // s0)
+    few, rows = max(POSITIONS // width, 1), planes * high
+    if high * width <= SMALL:
+        few, rows = max(-(-POSITIONS // (high * width)), PICTURES), planes
+        few = min(few, max(STORE // (co // groups * o1 * o2), 1))
+    blocks = max(-(-rows // few), 1)
     return blocks * max(min(PARTS // blocks, ci // groups // (NARROW * LANES)), 1)
 
 
 def conv_back_memory(
-    ci: int, co: int, groups: int, i1: int, i2: int, k0: int, k1: int, k2: int,
+    ci: int, co: int, groups: int, i1: int, i2: int, o1: int, o2: int, k0: int, k1: int, k2: int,
     s1: int, s2: int, d1: int, d2: int,
 ) -> int:  # fmt: skip
-    """What a block of positions sees, as rows or as a matrix; and, with a stride, what it makes."""
-    width = -(-i2 // s2)
-    rows = POSITIONS // width + 1
+    """What a block of positions sees, in each of three forms; and, with a stride, what it makes."""
+    inner, outer, high, width = ci // groups, co // groups, -(-i1 // s1), -(-i2 // s2)
+    rows, pictures = max(POSITIONS // width, 1) + 1, 0
+    if high * width <= SMALL:
+        pictures = max(-(-POSITIONS // (high * width)), PICTURES) + 1
+        rows = high * pictures
     lines = rows + (rows // max(i1 // s1, 1) + 2) * ((k1 - 1) * d1 + 1)
-    seen = lines * (width + (k2 - 1) * d2) * (co // groups)
-    seen = max(seen, rows * width * min(DEEP, k0 * k1 * k2 * co // groups))
-    return seen + rows * width * (ci // groups + 4 * LANES)
+    seen = lines * (width + (k2 - 1) * d2) * outer
+    matrix = rows * width * (min(DEEP, k0 * k1 * k2 * outer) + LANES)
+    made = rows * width * inner
+    return max(seen, matrix, pictures * (o1 * o2 * outer + LANES)) + made
 
 
 @routine
@@ -63,12 +76,14 @@ def conv_backward(
     step: int, y_step: int, y_ref_step: int, add: int, y_lo: float, y_hi: float,
 ):
     inner, outer = ci // groups, co // groups
-    blocks = blocks_of(n * ((i0 + s0 - 1) // s0) * ((i1 + s1 - 1) // s1), (i2 + s2 - 1) // s2)
+    columns, panels = panel_wide(inner) * LANES, panel_count(inner)
+    high, width = (i1 + s1 - 1) // s1, (i2 + s2 - 1) // s2
+    blocks = blocks_of(n * ((i0 + s0 - 1) // s0), high, width, outer * o1 * o2)
     parts = parts_of(blocks, inner)
-    panels, columns = panel_count(inner), panel_wide(inner) * LANES
     for t in range(first, last):
         block, part = t // parts, t % parts
         one, two = panels * part // parts, panels * (part + 1) // parts
+        many = min(two * columns, inner) - one * columns
         done = 0
         for r in range(s0 * s1 * s2):
             r0, r1, r2 = r // (s1 * s2), r // s2 % s1, r % s2
@@ -76,25 +91,26 @@ def conv_backward(
             _, _, n1, e1, q1 = phase_of(r1, k1, s1, p1, d1)
             _, _, n2, e2, q2 = phase_of(r2, k2, s2, p2, d2)
             made = ((i0 - r0 + s0 - 1) // s0, (i1 - r1 + s1 - 1) // s1, (i2 - r2 + s2 - 1) // s2)
-            rows = n * max(made[0], 0) * max(made[1], 0) if made[2] > 0 else 0
-            begin, end = rows * block // blocks, rows * (block + 1) // blocks
+            tall = made[1] if high * width <= SMALL else 1
+            units = n * made[0] * made[1] // tall if min(made) > 0 else 0
+            begin, end = units * block // blocks * tall, units * (block + 1) // blocks * tall
             taps = n0 * n1 * n2
             for g in range(groups):
+                channel = g * inner + one * columns
                 if taps > 0 and begin < end:
+                    place = (done * groups + g * taps) * panels + one * taps
                     convolve(
-                        scratch, scratch.size - (end - begin) * made[2] * (two - one) * columns,
-                        out, step, g * inner,
+                        scratch, scratch.size - (end - begin) * made[2] * many, out, step, channel,
                         y, y_step, y_ref, y_ref_step, y_coef, g * outer, co, y_lo, y_hi,
-                        weight, (done * groups + g * taps) * panels * outer * columns,
-                        weight[:0], add, outer, inner, one, two, begin, end,
+                        weight, place * outer * columns, columns, weight[:0], add,
+                        outer, many, begin, end,
                         (o0, o1, o2), made, (n0, n1, n2), (1, 1, 1), (q0, q1, q2), (e0, e1, e2),
                         (i0, i1, i2), (s0, s1, s2), (r0, r1, r2),
-                    )  # fmt: skip
+                    )
                 elif add == 0:
                     wipe_rows(
-                        out, step, g * inner + one * columns,
-                        min(two * columns, inner) - one * columns,
+                        out, step, channel, many,
                         begin, end, made, (i0, i1, i2), (s0, s1, s2), (r0, r1, r2),
-                    )  # fmt: skip
+                    )
             done += taps
 # fmt: on

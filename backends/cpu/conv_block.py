@@ -7,65 +7,59 @@ they are short or where a window is one position; and over ``x`` itself where it
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.conv_gather import gather_columns, gather_rows
-from netdsl.backends.cpu.conv_pack import panel_count, panel_wide
-from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
+from netdsl.backends.cpu.conv_gather import (
+    gather_columns,
+    gather_flat,
+    gather_pictures,
+    gather_rows,
+)
+from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vmax, vmin
-from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2, packed_3
+from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.kernel import device, real, routine
 
 POSITIONS = 256
 """About so many positions of the output are a block: enough that weights are read often."""
+SMALL = 64
+"""Of pictures of so few positions a block has only whole ones,"""
+PICTURES = 14
+"""at least so many, a number for each row of a tile,"""
+STORE = 5 << 16
+"""while this many numbers hold what they read."""
 DEEP = 768
 """So many columns of a matrix are made at a time."""
+LONG = 2304
+"""So many columns of rows are taken at a time, at least one row of taps."""
 SHORT = 7
-"""Rows of fewer positions do not fill a tile."""
+"""Fewer positions do not fill a tile."""
 PARTS = 16
 """Channels are parted where there are fewer blocks than this."""
 NARROW = 4
 """A part has at least so many vectors of channels."""
-LONG = 2304
-"""So many columns of rows are taken at a time, at least one row of taps."""
+FEW = 600
+"""Numbers of so few columns stay near while a tile goes over several panels,"""
+PANELS = 1 << 17
+"""which hold so many numbers."""
+FLAT, MATRIX, ROWED, PICTURED = 0, 1, 2, 3
 
 
 @device
-def blocks_of(rows, width):
-    """Into how many blocks the positions of an output fall apart."""
-    return max(min(rows, (rows * width + POSITIONS - 1) // POSITIONS), 1)
+def blocks_of(planes, high, width, load):
+    """Into how many blocks the positions of an output fall apart.
+
+    ``load`` numbers hold the picture that is read.
+    """
+    if high * width <= SMALL:
+        few = min(max(-(-POSITIONS // (high * width)), PICTURES), max(STORE // load, 1))
+        return max(-(-planes // few), 1)
+    return max(-(-planes * high // max(POSITIONS // width, 1)), 1)
 
 
 @device
 def parts_of(blocks, channels):
     """Into how many parts the output channels of a group fall apart."""
     return max(min(PARTS // blocks, channels // (NARROW * LANES)), 1)
-
-
-@routine
-def multiply(
-    c, c0, ci, start, d, d0, cols, count, a, a0, ai, b, b0, bk, n1, a1, b1, n2, a2, b2, n
-):  # fmt: skip
-    """``count`` rows of a product, in tiles of about equally many."""
-    wide = (cols + LANES - 1) // LANES
-    tiles = (count + ROWS[wide - 1] - 1) // ROWS[wide - 1]
-    for t in range(tiles):
-        r = count * t // tiles
-        rows = count * (t + 1) // tiles - r
-        if wide == 1:
-            packed_1(
-                c, c0 + r * ci, ci, start, d, d0, cols, rows, a, a0 + r * ai, ai, 1, b, b0, bk,
-                n1, a1, b1, n2, a2, b2, n,
-            )  # fmt: skip
-        elif wide == 2:
-            packed_2(
-                c, c0 + r * ci, ci, start, d, d0, cols, rows, a, a0 + r * ai, ai, 1, b, b0, bk,
-                n1, a1, b1, n2, a2, b2, n,
-            )  # fmt: skip
-        else:
-            packed_3(
-                c, c0 + r * ci, ci, start, d, d0, cols, rows, a, a0 + r * ai, ai, 1, b, b0, bk,
-                n1, a1, b1, n2, a2, b2, n,
-            )  # fmt: skip
 
 
 @device
@@ -77,35 +71,43 @@ def place_of(row, made, lies, every, begin):
     return ((plane // made[0] * lies[0] + depth) * lies[1] + high) * lies[2] + begin[2]
 
 
+@device
+def taps_inside(position, size, taps, stride, pad, apart):
+    """The first tap that falls into an axis, and the one behind the last."""
+    place = pad - position * stride
+    a = min(max((place + apart - 1) // apart, 0), taps)
+    return a, max(min((size - 1 + place) // apart + 1, taps), a)
+
+
 @routine
-def rows_times_panel(
-    out, step, o, start, bias, cols, scratch, weight, w, columns, channels,
-    first, last, tap1, until, made, taps, strides, apart, lies, every, begin,
+def multiply(
+    c, c0, ci, start, d, d0, cols, count, a, a0, ai, b, b0, columns, further,
+    n1, a1, b1, n2, a2, n,
 ):  # fmt: skip
-    """A panel of channels for some rows, of which `gather_rows` has brought what they see."""
-    width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
-    near = apart[2] == 1
-    line, row = tap1 * apart[1], first
-    while row < last:
-        count = min(made[1] - row % made[1], last - row)
-        for h in range(count):
-            multiply(
-                out, place_of(row + h, made, lies, every, begin) * step + o, every[2] * step,
-                start, bias, o, cols, made[2],
-                scratch, (line + h * strides[1]) * width * channels, strides[2] * channels,
-                weight, w, columns,
-                until - tap1, apart[1] * width * channels, taps[2] * channels * columns,
-                1 if near else taps[2], apart[2] * channels, channels * columns,
-                taps[2] * channels if near else channels,
-            )  # fmt: skip
-        line += (count - 1) * strides[1] + (taps[1] - 1) * apart[1] + 1
-        row += count
+    """``count`` rows of a product with some panels, in tiles of about equally many rows."""
+    most = ROWS[columns // LANES - 1]
+    tiles = (count + most - 1) // most
+    for t in range(tiles):
+        r = count * t // tiles
+        rows = count * (t + 1) // tiles - r
+        for j in range(0, cols, columns):
+            many = min(cols - j, columns)
+            at = b0 + j // columns * further
+            if many > LANES:
+                packed_2(
+                    c, c0 + r * ci + j, ci, start, d, d0 + j, many, rows, a, a0 + r * ai, ai, 1,
+                    b, at, columns, n1, a1, b1, n2, a2, n * columns, n,
+                )  # fmt: skip
+            else:
+                packed_1(
+                    c, c0 + r * ci + j, ci, start, d, d0 + j, many, rows, a, a0 + r * ai, ai, 1,
+                    b, at, columns, n1, a1, b1, n2, a2, n * columns, n,
+                )  # fmt: skip
 
 
 @routine
 def scatter(out, step, o, add, scratch, s, width, channels, first, last, made, lies, every, begin):
     """Bring a matrix of positions to where they lie."""
-    one = vall(real(add))
     for row in range(first, last):
         place = place_of(row, made, lies, every, begin)
         for p in range(made[2]):
@@ -119,79 +121,141 @@ def scatter(out, step, o, add, scratch, s, width, channels, first, last, made, l
 
 
 @routine
+def gather(
+    mode, scratch, first, last, at, stop, tap0, gap, channels, sizes, made, taps, strides, pads,
+    apart, x, x_step, ref, ref_step, coef, k, all, lo, hi,
+):  # fmt: skip
+    """What the windows of some rows see: as it is, as a matrix, as rows with zeros around."""
+    if mode == MATRIX:
+        gather_columns(
+            scratch, first, last, at, stop, gap, channels, sizes, made, taps, strides, pads, apart,
+            x, x_step, ref, ref_step, coef, k, all, lo, hi,
+        )  # fmt: skip
+    elif mode == ROWED:
+        gather_rows(
+            scratch, first, last, tap0, channels, sizes, made, taps, strides, pads, apart,
+            x, x_step, ref, ref_step, coef, k, all, lo, hi,
+        )  # fmt: skip
+    elif mode == PICTURED:
+        gather_pictures(
+            scratch, first // made[1], last // made[1], sizes[1] * sizes[2], gap, channels,
+            x, x_step, ref, ref_step, coef, k, all, lo, hi,
+        )  # fmt: skip
+    else:
+        gather_flat(
+            scratch, first * made[2], last * made[2], gap, stop - at,
+            x, x_step, ref, ref_step, coef, k + at, all, lo, hi,
+        )  # fmt: skip
+
+
+@routine
 def convolve(
     scratch, far, out, step, o, x, x_step, ref, ref_step, coef, k, all, lo, hi,
-    weight, w, bias, add, channels, outer, part, until, first, last,
+    weight, w, columns, bias, add, channels, outer, first, last,
     sizes, made, taps, strides, pads, apart, lies, every, begin,
 ):  # fmt: skip
-    """Rows ``first`` to ``last`` and panels ``part`` to ``until`` of a convolution of one group."""
-    columns = panel_wide(outer) * LANES
-    deep = taps[0] * taps[1] * taps[2] * channels
+    """Rows ``first`` to ``last`` of a convolution of one group."""
+    line = taps[2] * channels
+    deep = taps[0] * taps[1] * line
     single = taps[0] * taps[1] * taps[2] == 1
-    whole = single and sizes == made and pads == (0, 0, 0) and strides == (1, 1, 1)
-    direct = whole and coef.size == 0 and ref.size == 0
-    matrix = single or made[2] < SHORT
-    away = matrix and every != (1, 1, 1)
-    rows = max(1, min(taps[1], LONG // (taps[2] * channels)))
-    tap0 = tap1 = at = many = 0
+    flat = single and sizes == made and pads == (0, 0, 0) and strides == (1, 1, 1)
+    pictures = (last - first) // made[1]
+    level = sizes[0] == 1 and taps[0] == 1 and made[0] == 1
+    whole = level and first % made[1] == 0 and last % made[1] == 0
+    mode = MATRIX
+    if flat:
+        mode = FLAT
+    elif whole and made[1] * made[2] <= SMALL and pictures >= SHORT and not single:
+        mode = PICTURED
+    elif not single and made[2] >= SHORT:
+        mode = ROWED
+    direct = flat and coef.size == 0 and ref.size == 0 and x_step % (64 * LANES) != 0
+    away = mode < ROWED and every != (1, 1, 1)
+    near = apart[2] == 1
+    width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
+    a, c = x if direct else scratch, scratch if away else out
+    few = PANELS // (deep * columns) * columns if deep <= FEW else 0
+    some = max(few, columns)
+    tap0 = tap1 = at = 0
     while at < deep:
-        if direct:
+        rows, gap = taps[1], 0
+        if mode == ROWED:
+            rows = min(max(1, LONG // line), taps[1] - tap1)
+            stop = at + rows * line
+        elif mode == PICTURED or direct:
             stop = deep
-        elif matrix:
-            stop = min(at + DEEP, deep)
-            if whole:
-                fetch(
-                    scratch, 0, stop - at, (last - first) * made[2], stop - at,
-                    x, first * made[2] * x_step + k + at, x_step,
-                    ref, first * made[2] * ref_step + k + at, ref_step, coef, k + at, all, lo, hi,
-                )  # fmt: skip
-            else:
-                gather_columns(
-                    scratch, first, last, at, stop, channels,
-                    sizes, made, taps, strides, pads, apart,
-                    x, x_step, ref, ref_step, coef, k, all, lo, hi,
-                )  # fmt: skip
+            gap = sizes[1] * sizes[2] * channels + LANES
         else:
-            many = min(rows, taps[1] - tap1)
-            stop = at + many * taps[2] * channels
-            if tap1 == 0:
-                gather_rows(
-                    scratch, first, last, tap0, channels,
-                    sizes, made, taps, strides, pads, apart,
-                    x, x_step, ref, ref_step, coef, k, all, lo, hi,
-                )  # fmt: skip
-        for panel in range(part, until):
-            cols = min(columns, outer - panel * columns)
-            begins = w + (panel * deep + at) * columns
-            place = o + panel * columns
-            start = 1 if at > 0 or (add and not away) else 2 if bias.size > 0 else 0
-            if matrix:
+            stop = min(at + DEEP, deep)
+            gap = stop - at + LANES
+        if not direct and (mode != ROWED or tap1 == 0):
+            gather(
+                mode, scratch, first, last, at, stop, tap0, gap, channels,
+                sizes, made, taps, strides, pads, apart,
+                x, x_step, ref, ref_step, coef, k, all, lo, hi,
+            )  # fmt: skip
+        start = 1 if at > 0 or (add and not away) else 2 if bias.size > 0 else 0
+        for j in range(0, outer, some):
+            cols = min(some, outer - j)
+            b0 = w + j * deep + at * columns
+            items, above, row = 1, tap1 * apart[1], first
+            if mode == ROWED:
+                items = last - first
+            elif mode == PICTURED:
+                items = made[1] * made[2]
+            for item in range(items):
+                count, n1, n2, n, b = made[2], 1, 1, stop - at, b0
+                ai = x_step if direct else gap
+                a0 = first * made[2] * x_step + k if direct else 0
+                a1 = a2 = 0
+                if mode == ROWED:
+                    h = row % made[1]
+                    low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
+                    low = min(max(low, tap1), tap1 + rows)
+                    n1 = max(min(high, tap1 + rows) - low, 0)
+                    a0 = (above + (low - tap1) * apart[1]) * width * channels
+                    b = b0 + (low - tap1) * line * columns
+                    a1, a2, ai = apart[1] * width * channels, apart[2] * channels, strides[2] * channels
+                    n2, n = (1, line) if near else (taps[2], channels)
+                    place = place_of(row, made, lies, every, begin)
+                    row += 1
+                    above += strides[1]
+                    if h == made[1] - 1:
+                        above += (taps[1] - 1) * apart[1] + 1 - strides[1]
+                elif mode == PICTURED:
+                    h, v = item // made[2], item % made[2]
+                    low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
+                    left, right = taps_inside(v, sizes[2], taps[2], strides[2], pads[2], apart[2])
+                    n1, count = high - low, pictures
+                    a0 = (h * strides[1] - pads[1] + low * apart[1]) * sizes[2]
+                    a0 = (a0 + v * strides[2] - pads[2] + left * apart[2]) * channels
+                    b = b0 + (low * taps[2] + left) * channels * columns
+                    a1, a2 = apart[1] * sizes[2] * channels, apart[2] * channels
+                    n2, n = (1, (right - left) * channels) if near else (right - left, channels)
+                    place = place_of(first + h, made, lies, every, begin) + v * every[2]
+                else:
+                    count = (last - first) * made[2]
+                    place = first * made[2]
+                if mode == PICTURED:
+                    ci = lies[0] * lies[1] * lies[2] * step
+                elif away:
+                    ci = outer
+                else:
+                    ci = every[2] * step
                 multiply(
-                    scratch if away else out,
-                    far + (panel - part) * columns if away else first * made[2] * step + place,
-                    (until - part) * columns if away else step, start, bias, place, cols,
-                    (last - first) * made[2],
-                    x if direct else scratch, first * made[2] * x_step + k if direct else 0,
-                    x_step if direct else stop - at,
-                    weight, begins, columns, 1, 0, 0, 1, 0, 0, stop - at,
+                    c, far + j if away else place * step + o + j, ci, start, bias, o + j, cols,
+                    count, a, max(a0, 0), ai, weight, b, columns, columns * deep,
+                    n1, a1, line * columns, n2, a2, n,
                 )  # fmt: skip
-            else:
-                rows_times_panel(
-                    out, step, place, start, bias, cols, scratch, weight, begins, columns,
-                    channels, first, last, tap1, tap1 + many, made, taps, strides, apart,
-                    lies, every, begin,
-                )  # fmt: skip
-        if not matrix:
-            tap1 += many
+        if mode == ROWED:
+            tap1 += rows
             if tap1 == taps[1]:
                 tap0, tap1 = tap0 + 1, 0
         at = stop
     if away:
         scatter(
-            out, step, o + part * columns, add, scratch, far, (until - part) * columns,
-            min((until - part) * columns, outer - part * columns),
-            first, last, made, lies, every, begin,
-        )  # fmt: skip
+            out, step, o, add, scratch, far, outer, outer, first, last, made, lies, every, begin
+        )
 
 
 @device

@@ -11,6 +11,9 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall
 from netdsl.kernel import device, real, routine
 
+CHUNK = 16
+"""So many positions are read at a time: what was begun of a line of memory is then still near."""
+
 
 @device
 def wipe(out, o, step, count, channels):
@@ -49,7 +52,8 @@ def gather_rows(
 ):  # fmt: skip
     """The rows of ``x`` that the rows ``first`` to ``last`` of an output see, with zeros around.
 
-    Of the taps along the depth only ``tap``. The rows for each plane follow one another.
+    Of the taps along the depth only ``tap``. The rows for each plane follow one another; those above
+    and below a plane are left out.
     """
     width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
     line, row = 0, first
@@ -60,19 +64,20 @@ def gather_rows(
         place = plane // made[0] * sizes[0] + depth
         for i in range((count - 1) * strides[1] + (taps[1] - 1) * apart[1] + 1):
             high = h * strides[1] - pads[1] + i
-            inside = 0 <= depth < sizes[0] and 0 <= high < sizes[1]
-            gather_row(
-                out, line * width * channels, channels, width, channels,
-                -pads[2], 1, sizes[2] if inside else 0, (place * sizes[1] + high) * sizes[2],
-                x, x_step, ref, ref_step, coef, k, all, lo, hi,
-            )  # fmt: skip
+            if 0 <= high < sizes[1]:
+                inside = 0 <= depth < sizes[0]
+                gather_row(
+                    out, line * width * channels, channels, width, channels,
+                    -pads[2], 1, sizes[2] if inside else 0, (place * sizes[1] + high) * sizes[2],
+                    x, x_step, ref, ref_step, coef, k, all, lo, hi,
+                )  # fmt: skip
             line += 1
         row += count
 
 
 @routine
 def gather_columns(
-    out, first, last, start, stop, channels, sizes, made, taps, strides, pads, apart,
+    out, first, last, start, stop, gap, channels, sizes, made, taps, strides, pads, apart,
     x, x_step, ref, ref_step, coef, k, all, lo, hi,
 ):  # fmt: skip
     """A matrix: for the positions of some rows, what the taps see, ``start`` to ``stop`` of it."""
@@ -88,10 +93,34 @@ def gather_columns(
             inside = 0 <= depth < sizes[0] and 0 <= high < sizes[1]
             place = (plane // made[0] * sizes[0] + depth) * sizes[1] + high
             gather_row(
-                out, (row - first) * made[2] * (stop - start) + at - start, stop - start,
-                made[2], count,
+                out, (row - first) * made[2] * gap + at - start, gap, made[2], count,
                 tap % taps[2] * apart[2] - pads[2], strides[2], sizes[2] if inside else 0,
                 place * sizes[2],
                 x, x_step, ref, ref_step, coef, k + c, all, lo, hi,
             )  # fmt: skip
             at += count
+
+
+@routine
+def gather_flat(
+    out, first, last, gap, channels, x, x_step, ref, ref_step, coef, k, all, lo, hi
+):  # fmt: skip
+    """Positions ``first`` to ``last``, some channels of each, ``gap`` numbers apart."""
+    for p in range(first, last, CHUNK):
+        fetch(
+            out, (p - first) * gap, gap, min(CHUNK, last - p), channels,
+            x, p * x_step + k, x_step, ref, p * ref_step + k, ref_step, coef, k, all, lo, hi,
+        )  # fmt: skip
+
+
+@routine
+def gather_pictures(
+    out, first, last, size, gap, channels, x, x_step, ref, ref_step, coef, k, all, lo, hi
+):  # fmt: skip
+    """Pictures ``first`` to ``last``, each in one piece, ``gap`` numbers apart."""
+    for p in range(first, last):
+        fetch(
+            out, (p - first) * gap, channels, size, channels,
+            x, p * size * x_step + k, x_step, ref, p * size * ref_step + k, ref_step,
+            coef, k, all, lo, hi,
+        )  # fmt: skip

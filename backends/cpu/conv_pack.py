@@ -23,15 +23,14 @@ def packed_size(lanes: int, ci: int, co: int, groups: int, k0: int, k1: int, k2:
     For the gradient by the input the two change places.
     """
     vectors = -(-(co // groups) // lanes)
-    wide = vectors if vectors in (1, 3) else 2
+    wide = min(vectors, 2)
     return groups * -(-vectors // wide) * wide * lanes * k0 * k1 * k2 * (ci // groups)
 
 
 @device
 def panel_wide(channels):
     """How many vectors wide the panels of so many output channels are."""
-    vectors = (channels + LANES - 1) // LANES
-    return vectors if vectors == 1 or vectors == 3 else 2
+    return 1 if channels <= LANES else 2
 
 
 @device
@@ -59,8 +58,7 @@ def phase_of(r, k, s, p, d):
 
 def forward_panels(co: int, groups: int) -> int:
     """A task for every panel."""
-    vectors = -(-(co // groups) // LANES)
-    return groups * -(-vectors // (vectors if vectors in (1, 3) else 2))
+    return groups * -(-(co // groups) // (LANES if co // groups <= LANES else 2 * LANES))
 
 
 # fmt: off
@@ -89,8 +87,7 @@ def pack_forward(
 
 def backward_panels(ci: int, groups: int) -> int:
     """A task for every panel."""
-    vectors = -(-(ci // groups) // LANES)
-    return groups * -(-vectors // (vectors if vectors in (1, 3) else 2))
+    return groups * -(-(ci // groups) // (LANES if ci // groups <= LANES else 2 * LANES))
 
 
 # fmt: off

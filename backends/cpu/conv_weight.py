@@ -18,6 +18,9 @@ from netdsl.backends.cpu.matmul import add_columns, add_rows, clear, product
 from netdsl.backends.override import task
 from netdsl.kernel import device, routine
 
+RUN = 16
+"""So many positions are made at once: what they are read from comes in the order of memory."""
+
 
 def weight_tasks(ci, co, groups, block_i, block_o, chunks):
     """A task for every chunk of the positions and every block of channels."""
@@ -77,13 +80,19 @@ def pack_rows(scratch, at, row, wide, left, base, pitch, q1, high, cells, q2, te
     x, x_step, ref, ref_step, coef, all, lo, hi = tensor
     if wide == cells and pitch == cells and q1 == 1 and q2 == 1:
         high, cells, wide = min(high, 1), cells * high, wide * high
+    cells_done = 0
     for j in range(high):
         line, here = at + j * wide * row, base + j * q1 * pitch
         clear(scratch, line, row, left, channels)
-        if cells:
+        at_x, put, step = here * x_step + c, line + left * row, x_step * q2
+        if coef.size == 0 and ref.size == 0:
+            add_rows(scratch, put, row, cells, channels, x, at_x, step, 0)
+            cells_done = cells
+        for cell in range(cells_done, cells, RUN):
             fetch(
-                scratch, line + left * row, row, cells, channels, x, here * x_step + c, x_step * q2,
-                ref, here * ref_step + c, ref_step * q2, coef, c, all, lo, hi,
+                scratch, put + cell * row, row, min(RUN, cells - cell), channels, x,
+                at_x + cell * step, step, ref, (here + cell * q2) * ref_step + c, ref_step * q2,
+                coef, c, all, lo, hi,
             )  # fmt: skip
         clear(scratch, line + (left + cells) * row, row, wide - left - cells, channels)
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import numpy as np
 
-from netdsl.backends.cpu.lazy import passed, put_vector, take_vector, value_of
+from netdsl.backends.cpu.lazy import passed, value_of
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.norm import (
     BLOCK,
     GROUP,
     clear_gradients,
+    count_gradient,
     fold_gradients,
+    put_sum,
     sum_memory,
     sum_tasks,
     summed_of,
@@ -25,9 +27,26 @@ from netdsl.backends.cpu.rows import (
     spread_line,
     tables,
 )
-from netdsl.backends.cpu.simd import vall, vfma, vload, vstore
+from netdsl.backends.cpu.simd import (
+    vall,
+    vfma,
+    vload,
+    vload_part,
+    vmax,
+    vmin,
+    vstore,
+    vstore_part,
+)
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
+
+
+@device
+def combined(u, v, table, pitch, k, a_low, a_high, b_low, b_high, low, high):
+    """The sum of two vectors, each made by the table and kept between bounds."""
+    u = value_of(u, vload(table, k), vload(table, pitch + k), a_low, a_high)
+    v = value_of(v, vload(table, 2 * pitch + k), vload(table, 3 * pitch + k), b_low, b_high)
+    return vmin(high, vmax(low, u + v))
 
 
 @routine
@@ -35,20 +54,20 @@ def combine_rows(
     out, o, step, a, i, a_step, b, j, b_step, table, pitch, wide, rows,
     a_lo, a_hi, b_lo, b_hi, lo, hi,
 ):  # fmt: skip
-    """The sum of two tensors for some rows, each made by the table and kept between bounds."""
-    a_low, a_high, b_low, b_high = (
-        vall(real(a_lo)), vall(real(a_hi)), vall(real(b_lo)), vall(real(b_hi)),
-    )  # fmt: skip
-    low, high = vall(real(lo)), vall(real(hi))
-    one = vall(real(1))
+    """The sum of two tensors for some rows."""
+    a_low, a_high, b_low = vall(real(a_lo)), vall(real(a_hi)), vall(real(b_lo))
+    b_high, low, high = vall(real(b_hi)), vall(real(lo)), vall(real(hi))
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            left = wide - k
-            u = take_vector(a, i + row * a_step + k, left)
-            u = value_of(u, vload(table, k), vload(table, pitch + k), a_low, a_high)
-            v = take_vector(b, j + row * b_step + k, left)
-            v = value_of(v, vload(table, 2 * pitch + k), vload(table, 3 * pitch + k), b_low, b_high)
-            put_vector(out, o + row * step + k, value_of(u, one, v, low, high), left)
+        for k in range(0, full, LANES):
+            u, v = vload(a, i + k), vload(b, j + k)
+            v = combined(u, v, table, pitch, k, a_low, a_high, b_low, b_high, low, high)
+            vstore(out, o + k, v)
+        if left:
+            u, v = vload_part(a, i + full, left), vload_part(b, j + full, left)
+            v = combined(u, v, table, pitch, full, a_low, a_high, b_low, b_high, low, high)
+            vstore_part(out, o + full, v, left)
+        o, i, j = o + step, i + a_step, j + b_step
 
 
 # fmt: off
@@ -84,31 +103,42 @@ def combine(
 
 
 @device
-def put_sum_vector(out, k, value, add, left):
-    """Write a vector, or add it to what is there."""
-    put_vector(out, k, take_vector(out, k, left) + value if add else value, left)
+def backward_of(dy, v, table, pitch, k, low, high):
+    """The gradient of a normalisation and the activation behind it, made by the table."""
+    dy = passed(dy, vfma(vload(table, k), v, vload(table, pitch + k)), low, high)
+    rest = vfma(vload(table, 3 * pitch + k), v, vload(table, 4 * pitch + k))
+    return vfma(vload(table, 2 * pitch + k), dy, rest)
 
 
 @routine
 def forward_rows(out, o, step, x, i, x_step, table, pitch, wide, rows, lo, hi, add):
     """Rows of a tensor that goes forward."""
     low, high = vall(real(lo)), vall(real(hi))
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            v = take_vector(x, i + row * x_step + k, wide - k)
-            v = value_of(v, vload(table, k), vload(table, pitch + k), low, high)
-            put_sum_vector(out, o + row * step + k, v, add, wide - k)
+        for k in range(0, full, LANES):
+            v = value_of(vload(x, i + k), vload(table, k), vload(table, pitch + k), low, high)
+            vstore(out, o + k, vload(out, o + k) + v if add else v)
+        if left:
+            v = vload_part(x, i + full, left)
+            v = value_of(v, vload(table, full), vload(table, pitch + full), low, high)
+            put_sum(out, o + full, v, add, left)
+        o, i = o + step, i + x_step
 
 
 @routine
 def passing_rows(out, o, step, x, i, x_step, ref, j, ref_step, wide, rows, lo, hi, add):
     """Rows of a gradient of which only what passed an activation goes on."""
     low, high = vall(real(lo)), vall(real(hi))
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            at = take_vector(ref, j + row * ref_step + k, wide - k)
-            v = passed(take_vector(x, i + row * x_step + k, wide - k), at, low, high)
-            put_sum_vector(out, o + row * step + k, v, add, wide - k)
+        for k in range(0, full, LANES):
+            v = passed(vload(x, i + k), vload(ref, j + k), low, high)
+            vstore(out, o + k, vload(out, o + k) + v if add else v)
+        if left:
+            v, at = vload_part(x, i + full, left), vload_part(ref, j + full, left)
+            put_sum(out, o + full, passed(v, at, low, high), add, left)
+        o, i, j = o + step, i + x_step, j + ref_step
 
 
 @routine
@@ -117,14 +147,16 @@ def backward_rows(
 ):
     """Rows of the gradient of a normalisation and the activation behind it."""
     low, high = vall(real(lo)), vall(real(hi))
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            v = take_vector(ref, j + row * ref_step + k, wide - k)
-            at = vfma(vload(table, k), v, vload(table, pitch + k))
-            dy = passed(take_vector(x, i + row * x_step + k, wide - k), at, low, high)
-            rest = vfma(vload(table, 3 * pitch + k), v, vload(table, 4 * pitch + k))
-            dy = vfma(vload(table, 2 * pitch + k), dy, rest)
-            put_sum_vector(out, o + row * step + k, dy, add, wide - k)
+        for k in range(0, full, LANES):
+            v = backward_of(vload(x, i + k), vload(ref, j + k), table, pitch, k, low, high)
+            vstore(out, o + k, vload(out, o + k) + v if add else v)
+        if left:
+            v, at = vload_part(x, i + full, left), vload_part(ref, j + full, left)
+            v = backward_of(v, at, table, pitch, full, low, high)
+            put_sum(out, o + full, v, add, left)
+        o, i, j = o + step, i + x_step, j + ref_step
 
 
 @device
@@ -179,19 +211,21 @@ def part_gradients(
 ):  # fmt: skip
     """Write rows of the gradient before a sum; add them up as a branch's normalisation wants."""
     low, high, x_low, x_high = vall(real(lo)), vall(real(hi)), vall(real(x_lo)), vall(real(x_hi))
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            left = wide - k
-            g = take_vector(dy, i + row * y_step + k, left)
+        for k in range(0, full, LANES):
+            g = vload(dy, i + k)
             if ref.size:
-                g = passed(g, take_vector(ref, r + row * ref_step + k, left), low, high)
-            put_vector(out, o + row * step + k, g, left)
-            v = take_vector(x, j + row * x_step + k, left)
-            at = vfma(vload(table, 3 * pitch + k), v, vload(table, 4 * pitch + k))
-            g = passed(g, at, x_low, x_high)
-            vstore(table, k, vload(table, k) + g)
-            off = v - vload(table, 2 * pitch + k)
-            vstore(table, pitch + k, vfma(g, off, vload(table, pitch + k)))
+                g = passed(g, vload(ref, r + k), low, high)
+            vstore(out, o + k, g)
+            count_gradient(g, vload(x, j + k), table, pitch, k, x_low, x_high)
+        if left:
+            g = vload_part(dy, i + full, left)
+            if ref.size:
+                g = passed(g, vload_part(ref, r + full, left), low, high)
+            vstore_part(out, o + full, g, left)
+            count_gradient(g, vload_part(x, j + full, left), table, pitch, full, x_low, x_high)
+        o, i, r, j = o + step, i + y_step, r + ref_step, j + x_step
 
 
 # fmt: off

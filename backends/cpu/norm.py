@@ -10,7 +10,7 @@ from __future__ import annotations
 from netdsl.backends.cpu.lazy import passed, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.rows import WIDE, fill, fold, joined, pitch_of, spread, spread_line
-from netdsl.backends.cpu.simd import vall, vfma, vload, vsqrt, vstore
+from netdsl.backends.cpu.simd import vall, vfma, vload, vload_part, vsqrt, vstore
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -53,19 +53,27 @@ def summed_of(c):
 @routine
 def add_values(table, x, i, step, wide, rows):
     """Add rows to the first row of a table."""
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            v = take_vector(x, i + row * step + k, wide - k)
-            vstore(table, k, vload(table, k) + v)
+        for k in range(0, full, LANES):
+            vstore(table, k, vload(table, k) + vload(x, i + k))
+        if left:
+            vstore(table, full, vload(table, full) + vload_part(x, i + full, left))
+        i += step
 
 
 @routine
 def add_squares(table, pitch, x, i, step, wide, rows):
     """Add the squares of what rows differ from the second row of a table to the first."""
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            v = take_vector(x, i + row * step + k, wide - k) - vload(table, pitch + k)
+        for k in range(0, full, LANES):
+            v = vload(x, i + k) - vload(table, pitch + k)
             vstore(table, k, vfma(v, v, vload(table, k)))
+        if left:
+            v = vload_part(x, i + full, left) - vload(table, pitch + full)
+            vstore(table, full, vfma(v, v, vload(table, full)))
+        i += step
 
 
 @routine
@@ -210,18 +218,27 @@ def norm_running(
         put_line(coef, k, c, average, take_vector(running_var, k, c - k), weight, bias, eps, c - k)
 
 
+@device
+def count_gradient(g, v, table, pitch, k, low, high):
+    """Add what passes of a vector to the first row of a table, times what x is off to the second."""
+    g = passed(g, vfma(vload(table, 3 * pitch + k), v, vload(table, 4 * pitch + k)), low, high)
+    vstore(table, k, vload(table, k) + g)
+    off = v - vload(table, 2 * pitch + k)
+    vstore(table, pitch + k, vfma(g, off, vload(table, pitch + k)))
+
+
 @routine
 def add_gradients(table, pitch, dy, i, y_step, x, j, x_step, wide, rows, lo, hi):
-    """Add what passes of rows to the first row of a table, times what x is off to the second."""
+    """Add rows up as the gradient of a normalisation wants."""
     low, high = vall(real(lo)), vall(real(hi))
+    full, left = wide // LANES * LANES, wide % LANES
     for row in range(rows):
-        for k in range(0, wide, LANES):
-            v = take_vector(x, j + row * x_step + k, wide - k)
-            at = vfma(vload(table, 3 * pitch + k), v, vload(table, 4 * pitch + k))
-            g = passed(take_vector(dy, i + row * y_step + k, wide - k), at, low, high)
-            off = v - vload(table, 2 * pitch + k)
-            vstore(table, k, vload(table, k) + g)
-            vstore(table, pitch + k, vfma(g, off, vload(table, pitch + k)))
+        for k in range(0, full, LANES):
+            count_gradient(vload(dy, i + k), vload(x, j + k), table, pitch, k, low, high)
+        if left:
+            g, v = vload_part(dy, i + full, left), vload_part(x, j + full, left)
+            count_gradient(g, v, table, pitch, full, low, high)
+        i, j = i + y_step, j + x_step
 
 
 @device

@@ -6,7 +6,12 @@ input position gathers from the windows that cover it, so no two tasks write the
 
 from __future__ import annotations
 
+import numpy as np
+
 from netdsl.backends.cpu.lazy import fetch
+from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.rows import WIDE, pitch_of, spread_line
+from netdsl.backends.cpu.simd import vall, vstore
 from netdsl.kernel import device, real, routine
 
 BAND = 8
@@ -85,3 +90,26 @@ def fetch_band(
                 scratch, at + ((u - i) * (j_end - j) + v - j) * o2 * c, c, o2, c,
                 y, p * y_step, y_step, y_ref, p * y_ref_step, y_ref_step, y_coef, 0, c, y_lo, y_hi,
             )  # fmt: skip
+
+
+def factor_memory(c):
+    """Factors and summands of all channels."""
+    return 2 * ((max(c, WIDE) + LANES - 1) // LANES * LANES)
+
+
+@device
+def factors(table, coef, c, lo, hi):
+    """Factors and summands of all channels, in two rows; returns the bounds."""
+    spread_line(table, 0, pitch_of(c), c, coef, 0, c, c)
+    if coef.size:
+        return vall(real(lo)), vall(real(hi))
+    return vall(real(-np.inf)), vall(real(np.inf))
+
+
+@device
+def put_four(out, o, v0, v1, v2, v3):
+    """Write four vectors."""
+    vstore(out, o, v0)
+    vstore(out, o + LANES, v1)
+    vstore(out, o + 2 * LANES, v2)
+    vstore(out, o + 3 * LANES, v3)

@@ -13,13 +13,17 @@ from netdsl.backends.cpu.pool import (
     column_windows,
     end_tap,
     end_window,
+    factor_memory,
+    factors,
     fetch_band,
     first_tap,
     first_window,
+    put_four,
     tap_of,
     window_tasks,
 )
-from netdsl.backends.cpu.simd import vall, vless, vmost
+from netdsl.backends.cpu.rows import pitch_of
+from netdsl.backends.cpu.simd import vall, vless, vload, vmost
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -30,39 +34,88 @@ def greater(best, value, yes, no):
     return vless(best, value, yes, vmost(value, value, no, yes))
 
 
+@device
+def better(best, where, value, here):
+    """The best of what was seen before and a value, and where it is."""
+    return greater(best, value, value, best), greater(best, value, here, where)
+
+
+@routine
+def maximum_of_four(
+    out, o, index, e, x, i, k, a, a_end, b, b_end, d, d_end, k1, k2, x_a, x_b, x_d,
+    table, pitch, low, high,
+):  # fmt: skip
+    """The maxima of four vectors of channels over some taps."""
+    best0 = best1 = best2 = best3 = vall(real(-np.inf))
+    where0 = where1 = where2 = where3 = vall(real((a * k1 + b) * k2 + d))
+    k1_, k2_, k3_ = k + LANES, k + 2 * LANES, k + 3 * LANES
+    scale0, scale1 = vload(table, k), vload(table, k1_)
+    scale2, scale3 = vload(table, k2_), vload(table, k3_)
+    shift0, shift1 = vload(table, pitch + k), vload(table, pitch + k1_)
+    shift2, shift3 = vload(table, pitch + k2_), vload(table, pitch + k3_)
+    for u in range(a, a_end):
+        for v in range(b, b_end):
+            at = i + k + u * x_a + v * x_b + d * x_d
+            for w in range(d, d_end):
+                here = vall(real((u * k1 + v) * k2 + w))
+                value = value_of(vload(x, at), scale0, shift0, low, high)
+                best0, where0 = better(best0, where0, value, here)
+                value = value_of(vload(x, at + LANES), scale1, shift1, low, high)
+                best1, where1 = better(best1, where1, value, here)
+                value = value_of(vload(x, at + 2 * LANES), scale2, shift2, low, high)
+                best2, where2 = better(best2, where2, value, here)
+                value = value_of(vload(x, at + 3 * LANES), scale3, shift3, low, high)
+                best3, where3 = better(best3, where3, value, here)
+                at += x_d
+    put_four(out, o + k, best0, best1, best2, best3)
+    if index.size:
+        put_four(index, e + k, where0, where1, where2, where3)
+
+
 @routine
 def window_maximum(
-    out, o, index, e, channels, x, i, coef,
-    a, a_end, b, b_end, d, d_end, k1, k2, x_a, x_b, x_d, lo, hi,
+    out, o, index, e, channels, x, i, k, a, a_end, b, b_end, d, d_end, k1, k2, x_a, x_b, x_d,
+    table, pitch, low, high,
 ):  # fmt: skip
-    """The maximum of every channel over the taps from ``a, b, d`` to ``a_end, b_end, d_end``.
-
-    Taps are ``x_a``, ``x_b`` and ``x_d`` numbers apart in ``x``; the first of all is at ``i``.
-    """
-    limits = coef.size > 0
-    low = vall(real(lo)) if limits else vall(real(-np.inf))
-    high = vall(real(hi)) if limits else vall(real(np.inf))
-    for k in range(0, channels, LANES):
-        left = channels - k
-        scale = take_vector(coef, k, left) if limits else vall(real(1))
-        shift = take_vector(coef, channels + k, left) if limits else vall(real(-0.0))
-        best = vall(real(-np.inf))
-        where = vall(real((a * k1 + b) * k2 + d))
+    """The maxima of the channels from ``k`` on over some taps, a vector at a time."""
+    for c in range(k, channels, LANES):
+        left, scale, shift = channels - c, vload(table, c), vload(table, pitch + c)
+        best, where = vall(real(-np.inf)), vall(real((a * k1 + b) * k2 + d))
         for u in range(a, a_end):
             for v in range(b, b_end):
-                at = i + k + u * x_a + v * x_b
+                at = i + c + u * x_a + v * x_b + d * x_d
                 for w in range(d, d_end):
-                    value = value_of(take_vector(x, at + w * x_d, left), scale, shift, low, high)
-                    here = vall(real((u * k1 + v) * k2 + w))
-                    where = greater(best, value, here, where)
-                    best = greater(best, value, value, best)
-        put_vector(out, o + k, best, left)
+                    value = value_of(take_vector(x, at, left), scale, shift, low, high)
+                    best, where = better(best, where, value, vall(real((u * k1 + v) * k2 + w)))
+                    at += x_d
+        put_vector(out, o + c, best, left)
         if index.size:
-            put_vector(index, e + k, where, left)
+            put_vector(index, e + c, where, left)
+
+
+@routine
+def maximum_row(
+    out, o, step, index, e, channels, x, i, x_step, a, a_end, b, b_end,
+    o2, i2, k1, k2, s2, p2, d2, x_a, x_b, table, pitch, low, high,
+):  # fmt: skip
+    """A row of the output. Taps are ``x_a`` and ``x_b`` apart in ``x``, the row begins at ``i``."""
+    for k in range(o2):
+        start, four = k * s2 - p2, channels // (4 * LANES) * (4 * LANES)
+        d, d_end, at = first_tap(start, d2), end_tap(start, d2, k2, i2), i + start * x_step
+        for c in range(0, four, 4 * LANES):
+            maximum_of_four(
+                out, o, index, e, x, at, c, a, a_end, b, b_end, d, d_end, k1, k2,
+                x_a, x_b, d2 * x_step, table, pitch, low, high,
+            )  # fmt: skip
+        window_maximum(
+            out, o, index, e, channels, x, at, four, a, a_end, b, b_end, d, d_end, k1, k2,
+            x_a, x_b, d2 * x_step, table, pitch, low, high,
+        )  # fmt: skip
+        o, e = o + step, e + channels
 
 
 # fmt: off
-@task(tasks=window_tasks, writes=("out", "index"))
+@task(tasks=window_tasks, memory=factor_memory, writes=("out", "index"))
 def max_pool(
     first, last, scratch, out, index, x, coef, n: int, c: int, i0: int, i1: int, i2: int,
     o0: int, o1: int, o2: int, k0: int, k1: int, k2: int, s0: int, s1: int, s2: int,
@@ -74,48 +127,79 @@ def max_pool(
     ``index``, where it is given, gets the place of the first of equal ones in its window, row by
     row, for every number of the output; it has no gaps.
     """
+    low, high = factors(scratch, coef, c, lo, hi)
     for t in range(first, last):
         start0, start1 = t // o1 % o0 * s0 - p0, t % o1 * s1 - p1
-        corner = ((t // (o0 * o1) * i0 + start0) * i1 + start1) * i2
-        for k in range(o2):
-            start2 = k * s2 - p2
-            window_maximum(
-                out, (t * o2 + k) * step, index, (t * o2 + k) * c, c,
-                x, (corner + start2) * x_step, coef,
-                first_tap(start0, d0), end_tap(start0, d0, k0, i0),
-                first_tap(start1, d1), end_tap(start1, d1, k1, i1),
-                first_tap(start2, d2), end_tap(start2, d2, k2, i2),
-                k1, k2, d0 * i1 * i2 * x_step, d1 * i2 * x_step, d2 * x_step, lo, hi,
-            )
+        maximum_row(
+            out, t * o2 * step, step, index, t * o2 * c, c,
+            x, ((t // (o0 * o1) * i0 + start0) * i1 + start1) * i2 * x_step, x_step,
+            first_tap(start0, d0), end_tap(start0, d0, k0, i0),
+            first_tap(start1, d1), end_tap(start1, d1, k1, i1),
+            o2, i2, k1, k2, s2, p2, d2, d0 * i1 * i2 * x_step, d1 * i2 * x_step,
+            scratch, pitch_of(c), low, high,
+        )
 # fmt: on
 
 
-@routine
-def gather_maximum(
-    out, o, channels, add, dy, at, deep, index, e, i, i_end, j, j_end, k, k_end, p, q, r,
-    o1, o2, k1, k2, s0, s1, s2, d0, d1, d2,
-):  # fmt: skip
-    """What a position gets from the windows that it won; it is counted from the padding's begin.
+@device
+def won(total, index, e, dy, i, here):
+    """Add what windows give to those who won them."""
+    winner, zero = vload(index, e), vall(real(0))
+    return total + vmost(winner, here, vmost(here, winner, vload(dy, i), zero), zero)
 
-    ``dy`` has the windows from ``i`` and ``j`` on, ``deep`` numbers apart along the first axis.
+
+@routine
+def gather_row(
+    out, o, step, channels, add, dy, at, deep, index, e, i, i_end, j, j_end, p, q,
+    o1, o2, i2, k1, k2, s0, s1, s2, p2, d0, d1, d2, table,
+):  # fmt: skip
+    """What the positions of a row get from the windows that they won.
+
+    ``p`` and ``q`` say where the row is, from the padding's begin; ``i`` to ``i_end`` and ``j`` to
+    ``j_end`` which windows reach it. ``dy`` has them from ``at`` on, those of the first axis
+    ``deep`` numbers apart. ``table`` tells which windows reach a column.
     """
-    zero = vall(real(0))
-    for ch in range(0, channels, LANES):
-        left = channels - ch
-        total = take_vector(out, o + ch, left) if add else zero
-        for u in range(i, i_end):
-            a = tap_of(p - u * s0, d0)
-            for v in range(j, j_end):
-                b = tap_of(q - v * s1, d1)
-                for w in range(k, k_end):
-                    d = tap_of(r - w * s2, d2)
-                    if a >= 0 and b >= 0 and d >= 0:
-                        here = vall(real((a * k1 + b) * k2 + d))
-                        won = take_vector(index, e + ((u * o1 + v) * o2 + w) * channels + ch, left)
-                        place = at + (u - i) * deep + ((v - j) * o2 + w) * channels + ch
-                        part = take_vector(dy, place, left)
-                        total = total + vmost(won, here, vmost(here, won, part, zero), zero)
-        put_vector(out, o + ch, total, left)
+    four = channels // (4 * LANES) * (4 * LANES)
+    for r in range(i2):
+        k, k_end = int(table[r]), int(table[i2 + r])
+        for ch in range(0, four, 4 * LANES):
+            v0, v1, v2, v3 = vall(real(0)), vall(real(0)), vall(real(0)), vall(real(0))
+            if add:
+                v0, v1 = vload(out, o + ch), vload(out, o + ch + LANES)
+                v2, v3 = vload(out, o + ch + 2 * LANES), vload(out, o + ch + 3 * LANES)
+            for u in range(i, i_end):
+                a = tap_of(p - u * s0, d0)
+                for v in range(j, j_end):
+                    b = tap_of(q - v * s1, d1)
+                    for w in range(k, k_end):
+                        d = tap_of(r + p2 - w * s2, d2)
+                        if a >= 0 and b >= 0 and d >= 0:
+                            here = vall(real((a * k1 + b) * k2 + d))
+                            f = e + ((u * o1 + v) * o2 + w) * channels + ch
+                            g = at + (u - i) * deep + ((v - j) * o2 + w) * channels + ch
+                            v0 = won(v0, index, f, dy, g, here)
+                            v1 = won(v1, index, f + LANES, dy, g + LANES, here)
+                            v2 = won(v2, index, f + 2 * LANES, dy, g + 2 * LANES, here)
+                            v3 = won(v3, index, f + 3 * LANES, dy, g + 3 * LANES, here)
+            put_four(out, o + ch, v0, v1, v2, v3)
+        for ch in range(four, channels, LANES):
+            left, zero = channels - ch, vall(real(0))
+            total = take_vector(out, o + ch, left) if add else zero
+            for u in range(i, i_end):
+                a = tap_of(p - u * s0, d0)
+                for v in range(j, j_end):
+                    b = tap_of(q - v * s1, d1)
+                    for w in range(k, k_end):
+                        d = tap_of(r + p2 - w * s2, d2)
+                        if a >= 0 and b >= 0 and d >= 0:
+                            here = vall(real((a * k1 + b) * k2 + d))
+                            f = e + ((u * o1 + v) * o2 + w) * channels + ch
+                            g = at + (u - i) * deep + ((v - j) * o2 + w) * channels + ch
+                            winner, part = take_vector(index, f, left), take_vector(dy, g, left)
+                            part = vmost(winner, here, vmost(here, winner, part, zero), zero)
+                            total = total + part
+            put_vector(out, o + ch, total, left)
+        o += step
 
 
 # fmt: off
@@ -141,12 +225,10 @@ def max_pool_backward(
         )
         for q in range(top, bottom):
             v, v_end = first_window(q + p1, k1, s1, d1), end_window(q + p1, s1, o1)
-            for r in range(i2):
-                gather_maximum(
-                    out, (((image * i0 + p) * i1 + q) * i2 + r) * step, c, add,
-                    scratch, 2 * i2 + (v - j) * o2 * c, (j_end - j) * o2 * c,
-                    index, image * o0 * o1 * o2 * c,
-                    i, i_end, v, v_end, int(scratch[r]), int(scratch[i2 + r]), p + p0, q + p1, r + p2,
-                    o1, o2, k1, k2, s0, s1, s2, d0, d1, d2,
-                )
+            gather_row(
+                out, ((image * i0 + p) * i1 + q) * i2 * step, step, c, add,
+                scratch, 2 * i2 + (v - j) * o2 * c, (j_end - j) * o2 * c,
+                index, image * o0 * o1 * o2 * c, i, i_end, v, v_end, p + p0, q + p1,
+                o1, o2, i2, k1, k2, s0, s1, s2, p2, d0, d1, d2, scratch,
+            )
 # fmt: on

@@ -6,8 +6,9 @@ channels fill the vectors. What is said for every channel is spread over a row, 
 
 from __future__ import annotations
 
+from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall, vload, vstore
+from netdsl.backends.cpu.simd import vall, vstore
 from netdsl.kernel import device, real
 
 AMOUNT = 1 << 14
@@ -57,9 +58,10 @@ def joined(channels, dense):
 @device
 def spread(table, start, wide, array, k, channels):
     """What an array says of the channels from ``k`` on, for all positions of a row."""
-    for j in range(0, wide, channels):
-        for c in range(channels):
-            table[start + j + c] = array[k + c]
+    for c in range(0, channels, LANES):
+        v = take_vector(array, k + c, channels - c)
+        for j in range(0, wide, channels):
+            put_vector(table, start + j + c, v, channels - c)
 
 
 @device
@@ -83,6 +85,8 @@ def spread_line(table, start, pitch, wide, coef, k, channels, all):
 @device
 def fold(sums, at, table, start, wide, channels):
     """Add what a row holds to the sums of the channels."""
-    for j in range(0, wide, channels):
-        for c in range(channels):
-            sums[at + c] += table[start + j + c]
+    for c in range(0, channels, LANES):
+        total = take_vector(sums, at + c, channels - c)
+        for j in range(0, wide, channels):
+            total = total + take_vector(table, start + j + c, channels - c)
+        put_vector(sums, at + c, total, channels - c)

@@ -13,37 +13,44 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import output2, output4
-from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread, whole
+from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spaced, spread
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
 CACHE = 1 << 18
 """So many numbers of both forms of a block are meant to stay in a core's cache."""
-FEW = 28
-"""Tiles for which it pays to read the weights once more."""
+FEW, MANY = 28, 64
+"""Tiles of a block for which it pays to read the weights once more, and so many that it is enough."""
 ENOUGH = 16
 """So many tasks keep the threads of most machines at work."""
 CHUNK = 4
 """So many vectors of channels are brought back at a time."""
-SHARE = 64
+ENDLESS = 1e300
+PANELS = 32
+"""A share has whole panels, with the widest of vectors."""
+SHARE = 128
 """A share has no fewer channels out: every share brings the input into its form anew."""
 
 
 def winograd_block(m, n, ci, co, o1, o2):
-    """How many tiles a task has."""
+    """How many tiles a task has.
+
+    Few, so that their forms stay in the cache; more, where many weights are read for every block.
+    """
     tiles = n * -(-o1 // m) * -(-o2 // m)
-    block = max(FEW, CACHE // ((m + 2) ** 2 * (ci + co)))
-    blocks = max(-(-tiles // block), min(ENOUGH, tiles // FEW))
-    return max(1, -(-tiles // max(1, blocks)))
+    fit = min(MANY, CACHE // ((m + 2) ** 2 * (ci + co)))
+    block = max(FEW, fit, ci * co // (4 * (ci + co)))
+    fewer = FEW // 2 if ci * co <= 128 * 128 else block
+    blocks = max(-(-tiles // block), min(ENOUGH, tiles // fewer))
+    return -(-tiles // max(1, blocks))
 
 
 def winograd_share(m, n, ci, co, o1, o2, block):
     """How many channels out a task has."""
-    tiles = n * -(-o1 // m) * -(-o2 // m)
-    blocks = -(-tiles // block)
-    shares = max(1, min(-(-ENOUGH // blocks), co // SHARE))
-    step = 2 * LANES
-    return -(-co // (shares * step)) * step
+    blocks = winograd_rows(m, n, o1, o2, block)
+    each = SHARE if block > FEW else SHARE // 2
+    shares = max(1, min(-(-ENOUGH // (2 * blocks)), co // each))
+    return -(-co // (shares * PANELS)) * PANELS
 
 
 def winograd_rows(m, n, o1, o2, block):
@@ -175,6 +182,7 @@ def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2
     """Bring the outputs of a block back, write them and sum them up; returns their positions."""
     across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
     done = 0
+    low, up = (-ENDLESS, ENDLESS) if add else (lo, hi)  # bounds are those of the sum
     for k in range(t, t + tiles):
         column, row = k % across_tiles * m, k // across_tiles % down_tiles * m
         at = o + ((k // across_tiles // down_tiles * o1 + row) * o2 + column) * step
@@ -187,11 +195,11 @@ def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2
             if patched:
                 goal, g, line, next = x, patch, m * CHUNK * LANES, CHUNK * LANES
             if m == 4:
-                collect4(goal, g, line, next, x, i + c, apart, vectors, lo, hi)
+                collect4(goal, g, line, next, x, i + c, apart, vectors, low, up)
             else:
-                collect2(goal, g, line, next, x, i + c, apart, vectors, lo, hi)
+                collect2(goal, g, line, next, x, i + c, apart, vectors, low, up)
             if patched:
-                put_patch(out, at + c, o2 * step, step, x, patch, m, high, wide, left, add)
+                put_patch(out, at + c, o2 * step, step, x, patch, m, high, wide, left, add, lo, hi)
         if summing:
             sum_up(x, totals, out, at, o2 * step, step, high, wide, channels, done == 0)
         done += high * wide
@@ -200,15 +208,16 @@ def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2
 
 
 @routine
-def put_patch(out, o, line, step, x, i, m, high, wide, channels, add):
+def put_patch(out, o, line, step, x, i, m, high, wide, channels, add, lo, hi):
     """Write what of a tile is inside of the picture."""
+    low, up = vall(real(lo)), vall(real(hi))
     for a in range(high):
         for b in range(wide):
             at, to = i + (a * m + b) * CHUNK * LANES, o + a * line + b * step
             for c in range(0, channels, LANES):
                 v = vload(x, at + c)
                 if add:
-                    v = v + take_vector(out, to + c, channels - c)
+                    v = between(v + take_vector(out, to + c, channels - c), low, up)
                 put_vector(out, to + c, v, channels - c)
 
 
@@ -259,7 +268,7 @@ def winograd_forward(
         t0, c0 = t // shares * block, t % shares * share
         tiles = min(block, n * across_tiles * down_tiles - t0)
         channels = min(share, co - c0)
-        x_across, o_across = whole(ci) + LANES, whole(channels) + LANES
+        x_across, o_across = spaced(ci), spaced(channels)
         x_apart, o_apart = tiles * x_across + LANES, tiles * o_across + LANES
         v = line_of(scratch)
         o = v + taps * x_apart

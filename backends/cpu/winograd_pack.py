@@ -12,7 +12,7 @@ from netdsl.kernel import device, real, routine
 
 def winograd_pack_size(m, outs, ins):
     """How many numbers packed weights take, for ``outs`` channels made of ``ins``."""
-    return (m + 2) ** 2 * ins * (-(-outs // LANES) * LANES)
+    return (m + 2) ** 2 * ins * (-(-outs // 16) * 16)
 
 
 @routine

@@ -31,6 +31,13 @@ def whole(channels):
 
 
 @device
+def spaced(channels):
+    """How far tiles of some channels are apart: no large power of two, for the cache's sake."""
+    across = (channels + LANES - 1) // LANES * LANES
+    return across + LANES if across % (8 * LANES) == 0 else across
+
+
+@device
 def clear(out, o, count):
     """Zeros, in whole vectors."""
     for i in range(o, o + count, LANES):

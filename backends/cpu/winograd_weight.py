@@ -12,7 +12,7 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vload, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import weight2, weight4
-from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spread, whole
+from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spaced, spread
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -160,7 +160,7 @@ def winograd_weight(
     for t in range(first, last):
         chunk, c, r = t // (ins * outs), t % ins * PART, t // ins % outs * PART
         cols, rows = min(PART, ci - c), min(PART, co - r)
-        o_across, v_across, e_across = whole(cols), whole(cols), whole(rows)
+        o_across, v_across, e_across = spaced(cols), spaced(cols), spaced(rows)
         o_apart = rows * o_across + LANES
         v_apart, e_apart = TILES * v_across + LANES, TILES * e_across + LANES
         s = line_of(scratch)

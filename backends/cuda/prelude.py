@@ -88,3 +88,8 @@ class Program:
 def record(passes, values, threads=None):
     """What runs some passes over the tensors of a batch."""
     return Program(passes, values)
+
+
+def memory_of(shapes, lives):
+    """An array for every tensor of a step, of its shape and type."""
+    return {name: empty(*shape) for name, shape in shapes.items()}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 from netdsl.backends.cpu.conv_backward import conv_backward
@@ -47,7 +49,7 @@ def forward(low: Lowering, call: Call) -> bool:
     packed = low.aux(call, "packed", packed_size(LANES, **panels))
     low.emit(pack_forward, low.operand(packed), {"weight": weight}, panels, first=True)
     out, lo, hi = follows(low, call.out.buffer)
-    rows = Counted(conv_rows, (("n", COUNT), *whole(geometry, "o0", "o1", "o2").items()))
+    rows = function_of(conv_rows, geometry)
     low.emit(
         conv_forward,
         low.operand(out),
@@ -61,6 +63,11 @@ def forward(low: Lowering, call: Call) -> bool:
         },
     )  # fmt: skip
     return True
+
+
+def function_of(fn: Callable[..., int], numbers: Mapping[str, Number]) -> Counted:
+    """A function of some of these numbers, by the names of its parameters."""
+    return Counted(fn, tuple((name, numbers[name]) for name in signature(fn).parameters))  # type: ignore[misc]
 
 
 def sums_for(low: Lowering, call: Call, out: Buffer, rows: Counted) -> Operand | None:
