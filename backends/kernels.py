@@ -153,6 +153,17 @@ def callees(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
 
 
 @cache
+def plain_callees(fn: Callable[..., Any]) -> tuple[Callable[..., Any], ...]:
+    """The functions of its module that a plain function calls, those they call first."""
+    found: dict[Callable[..., Any], None] = {}
+    for node in ast.walk(ast.parse(source_text(fn))):
+        callee = fn.__globals__.get(node.id) if isinstance(node, ast.Name) else None
+        if isinstance(callee, FunctionType) and callee is not fn:
+            found.update(dict.fromkeys((*plain_callees(callee), callee)))
+    return tuple(found)
+
+
+@cache
 def source_text(fn: Callable[..., Any]) -> str:
     """A function's text without its decorators."""
     lines = textwrap.dedent(inspect.getsource(fn)).splitlines()

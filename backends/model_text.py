@@ -9,7 +9,7 @@ from dataclasses import replace
 from math import isinf, prod
 from typing import Any
 
-from netdsl.backends.kernels import callees, constants, source_text
+from netdsl.backends.kernels import constants, plain_callees, source_text
 from netdsl.schedule import Buffer, Call, Counted, Number, Operand, Scaled, Schedule, Symbol
 from netdsl.tensor import dims_text
 
@@ -258,8 +258,8 @@ def counting(calls: Iterable[Call]) -> Iterator[str]:
     numbers = (number for call in calls for number in call.passed.values())
     functions = dict.fromkeys(n.fn for n in numbers if isinstance(n, Counted))
     for fn in functions:
-        yield from constants(fn, *callees(fn))
-        yield from map(source_text, (*callees(fn), fn))
+        yield from constants(*plain_callees(fn), fn)
+        yield from map(source_text, (*plain_callees(fn), fn))
 
 
 def whose(call: Call) -> str:

@@ -20,13 +20,16 @@ class Task:
 
     ``tasks`` says into how many parts, ``memory`` how many numbers a thread wants for itself; both
     are functions of operands by their names, or None (one part, nothing). ``writes`` are the
-    operands that it writes.
+    operands that it writes. ``plan`` is a function of operands that gives numbers by name when a call
+    is recorded: ``planned`` ones, which nobody passes, and others in the place of those passed.
     """
 
     body: Callable[..., Any]
     tasks: Callable[..., int] | None
     memory: Callable[..., int] | None
     writes: tuple[str, ...]
+    plan: Callable[..., dict[str, int]] | None = None
+    planned: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -51,6 +54,8 @@ def task(
     tasks: Callable[..., int] | None = None,
     memory: Callable[..., int] | None = None,
     writes: tuple[str, ...] = ("out",),
+    plan: Callable[..., dict[str, int]] | None = None,
+    planned: tuple[str, ...] = (),
 ) -> Callable[[Body], Body]:
     """Mark a function ``body(first, last, scratch, arrays ..., numbers ...)`` as a kernel.
 
@@ -60,7 +65,7 @@ def task(
     """
 
     def attach(fn: Body) -> Body:
-        fn.__dict__["task"] = Task(fn, tasks, memory, writes)
+        fn.__dict__["task"] = Task(fn, tasks, memory, writes, plan, planned)
         return fn
 
     return attach

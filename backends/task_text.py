@@ -9,7 +9,14 @@ from dataclasses import dataclass
 from textwrap import dedent
 from typing import Any
 
-from netdsl.backends.kernels import KernelText, body_text, callees, constants, source_text
+from netdsl.backends.kernels import (
+    KernelText,
+    body_text,
+    callees,
+    constants,
+    plain_callees,
+    source_text,
+)
 from netdsl.backends.override import Task
 
 KINDS = {"array": "{real}[::1]", "words": "i4[::1]", "int": "i8", "float": "f8"}
@@ -19,7 +26,9 @@ def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
     """The text of a task in a precision; ``baked`` numbers are compiled in."""
     asked = {n: kind for n, kind in task.operands.items() if n not in baked}
     kinds = {name: KINDS[kind].format(real=real) for name, kind in asked.items()}
-    helpers = [fn for fn in (task.tasks, task.memory) if fn is not None]
+    helpers = [fn for fn in (task.tasks, task.memory, task.plan) if fn is not None]
+    more = dict.fromkeys(callee for fn in helpers for callee in plain_callees(fn))
+    helpers = [*more, *helpers]
     lines = [
         *head(kinds, _declared(task), "first, last"),
         "    scratch = own_memory(memory_, size_)",
@@ -55,4 +64,6 @@ def _declared(task: Task) -> dict[str, str]:
         found["memory"] = task.memory.__name__
     if task.writes != ("out",):
         found["writes"] = repr(task.writes)
+    if task.plan:
+        found |= {"plan": task.plan.__name__, "planned": repr(task.planned)}
     return found

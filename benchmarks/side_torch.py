@@ -68,9 +68,9 @@ def training(
 def inference(net: nn.Module, x: torch.Tensor, compiled: bool) -> Callable[[], np.ndarray]:
     """The logits as evaluation makes them."""
     if compiled:
-        import torch._inductor.config
+        from torch._inductor import config
 
-        torch._inductor.config.freezing = True
+        config.freezing = True
         net = torch.compile(net)
 
     def step() -> np.ndarray:

@@ -13,7 +13,22 @@ from netdsl.backends.cpu.activation import (
     tanh_forward,
 )
 
-ENDS = [-np.inf, -200.0, -87.0, -50.0, -8.0, -1e-30, -0.0, 0.0, 1e-30, 8.0, 50.0, 200.0, np.inf, np.nan]
+ENDS = [
+    -np.inf,
+    -200.0,
+    -87.0,
+    -50.0,
+    -8.0,
+    -1e-30,
+    -0.0,
+    0.0,
+    1e-30,
+    8.0,
+    50.0,
+    200.0,
+    np.inf,
+    np.nan,
+]
 KNOWN = {
     tanh_forward: np.tanh,
     sigmoid_forward: lambda x: 1 / (1 + np.exp(-x)),

@@ -63,7 +63,9 @@ def check_materialise(shape: tuple[int, int], more: tuple[int, ...], form: str, 
     assert np.isnan(between).all()
 
 
-def check_backward(shape: tuple[int, int], more: tuple[int, ...], refers: bool, place: bool) -> None:
+def check_backward(
+    shape: tuple[int, int], more: tuple[int, ...], refers: bool, place: bool
+) -> None:
     (count, c), rng = shape, np.random.default_rng(sum(more))
     step, y_step, ref_step, x_step = (c + gap for gap in more)
     dy, ref, x = rng.standard_normal((3, count, c)).astype(np.float32)
@@ -83,7 +85,9 @@ def check_backward(shape: tuple[int, int], more: tuple[int, ...], refers: bool, 
     g = np.where(coef[0] * x + coef[1] > -1, wanted, 0).astype(np.float64)
     off = x.astype(np.float64) - mean
     both = [g.sum(0), (g * off).sum(0)]
-    np.testing.assert_allclose(sums.sum(0, dtype=np.float64), both, rtol=1e-4, atol=1e-6 * count + 1e-4)
+    np.testing.assert_allclose(
+        sums.sum(0, dtype=np.float64), both, rtol=1e-4, atol=1e-6 * count + 1e-4
+    )
 
 
 @settings(deadline=None, max_examples=30)
@@ -100,9 +104,7 @@ def test_materialise(shape: tuple[int, int], more: tuple[int, ...], form: str, a
 
 @settings(deadline=None, max_examples=30)
 @given(shapes, four, st.booleans(), st.booleans())
-def test_backward(
-    shape: tuple[int, int], more: tuple[int, ...], refers: bool, place: bool
-) -> None:
+def test_backward(shape: tuple[int, int], more: tuple[int, ...], refers: bool, place: bool) -> None:
     check_backward(shape, more, refers, place)
 
 

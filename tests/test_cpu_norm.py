@@ -25,7 +25,9 @@ shapes = st.one_of(
 )
 
 
-def statistics(x: np.ndarray, c: int, weight: np.ndarray, bias: np.ndarray) -> dict[str, np.ndarray]:
+def statistics(
+    x: np.ndarray, c: int, weight: np.ndarray, bias: np.ndarray
+) -> dict[str, np.ndarray]:
     """Run the forward kernels over positions and channels, of which the first ``c`` count."""
     count, step = x.shape
     rows = norm_rows(count, c)
@@ -42,9 +44,9 @@ def statistics(x: np.ndarray, c: int, weight: np.ndarray, bias: np.ndarray) -> d
 def check(shape: tuple[int, int, int], seed: int, affine: bool, add: int) -> None:
     count, c, gap = shape
     rng = np.random.default_rng(seed)
-    x = (rng.standard_normal((count, c)) * rng.uniform(0.5, 2, c) + 5 * rng.standard_normal(c)).astype(
-        np.float32
-    )
+    x = (
+        rng.standard_normal((count, c)) * rng.uniform(0.5, 2, c) + 5 * rng.standard_normal(c)
+    ).astype(np.float32)
     dy = rng.standard_normal((count, c)).astype(np.float32)
     weight, bias, dweight, dbias = rng.uniform(-2, 2, (4, c)).astype(np.float32)
     if not affine:

@@ -72,7 +72,12 @@ def kernels(layer: Any) -> dict[str, Any]:
 
 
 def check(
-    layer: MaxPool | AvgPool, dims: tuple[int, ...], n: int, forms: tuple[str, str], gap: int, add: int
+    layer: MaxPool | AvgPool,
+    dims: tuple[int, ...],
+    n: int,
+    forms: tuple[str, str],
+    gap: int,
+    add: int,
 ) -> None:
     c, rng = dims[0], np.random.default_rng(gap + 7 * n)
     numbers = layer.numbers(Tensor(dims))
@@ -80,7 +85,13 @@ def check(
     x = lazy(rng, n * int(np.prod(sizes)), c, forms[0])
     dy = lazy(rng, n * int(np.prod(outs)), c, forms[1])
     geometry = {"n": n, "c": c}
-    names = {"i": sizes, "o": outs, "k": numbers["window"], "s": numbers["stride"], "p": numbers["pad"]}
+    names = {
+        "i": sizes,
+        "o": outs,
+        "k": numbers["window"],
+        "s": numbers["stride"],
+        "p": numbers["pad"],
+    }
     if isinstance(layer, MaxPool):
         names["d"] = numbers["dilation"]
     else:
@@ -132,7 +143,9 @@ def test_pools(pool: Any, n: int, forms: tuple[str, str], gap: int, add: int) ->
 @pytest.mark.slow
 @settings(deadline=None, max_examples=400)
 @given(pools(), st.integers(1, 3), forms, st.integers(0, 2), st.integers(0, 1))
-def test_pools_of_many_shapes(pool: Any, n: int, forms: tuple[str, str], gap: int, add: int) -> None:
+def test_pools_of_many_shapes(
+    pool: Any, n: int, forms: tuple[str, str], gap: int, add: int
+) -> None:
     check(*pool, n, forms, gap, add)
 
 

@@ -24,7 +24,7 @@ def build(body: Callable[..., Any], real: str = "f4", **baked: Any) -> Callable[
 
     def run(threads: int = 1, **operands: Any) -> None:
         recorded = program(threads)
-        recorded.add(compiled, {name: operands[name] for name in compiled.kinds})
+        recorded.add(compiled, operands | compiled.plan(operands))
         recorded.run({})
 
     return run

@@ -18,6 +18,8 @@ from netdsl.backends.cpu.matmul import add_columns, add_rows, clear, product
 from netdsl.backends.override import task
 from netdsl.kernel import device, routine
 
+NEAR = 32
+"""Positions that are no farther apart than this are read where they are."""
 RUN = 16
 """So many positions are made at once: what they are read from comes in the order of memory."""
 
@@ -97,44 +99,6 @@ def pack_rows(scratch, at, row, wide, left, base, pitch, q1, high, cells, q2, te
         clear(scratch, line + (left + cells) * row, row, wide - left - cells, channels)
 
 
-@routine
-def weight_taps(
-    scratch, sums, sums0, start, ys, t01, t1, block, steps, plan, piece, seen, k, s, p, d, i, wide
-):
-    """Add the products of a row of taps over a piece to the sums."""
-    across, joint, x_row, y_row = plan
-    count, r0, r1, c0, c1, high = piece
-    x1, q1, x2, q2 = seen
-    row_sums, size, step = steps
-    ins, outs = block[1] * (k[2] if joint else 1), block[3]
-    first = begin_of(t1, r0, s[1], p[1], d[1])
-    rows = end_of(t1, r1, i[1], s[1], p[1], d[1]) - first
-    if rows <= 0:
-        return
-    line = (first * s[1] + t1 * d[1] - p[1] - x1) // q1 * wide
-    b1, b2 = (r1 - r0) * (c1 - c0) * y_row, (c1 - c0) * y_row
-    a1, a2, ak = high * wide * x_row, s[1] // q1 * wide * x_row, s[2] // q2 * x_row
-    for t2 in range(1 if joint else k[2]):
-        begin = c0 if joint else begin_of(t2, c0, s[2], p[2], d[2])
-        cols = (c1 if joint else end_of(t2, c1, i[2], s[2], p[2], d[2])) - begin
-        if cols <= 0:
-            continue
-        inside = 0 if joint else (begin * s[2] + t2 * d[2] - p[2] - x2) // q2
-        xa = (line + inside) * x_row
-        ya = ys + ((first - r0) * (c1 - c0) + begin - c0) * y_row
-        at = sums0 + t01 * size + t2 * step
-        if across:
-            product(
-                sums, at, row_sums, start, sums, at, outs, ins, scratch, ya, 1, y_row,
-                scratch, xa, ak, count, b1, a1, rows, b2, a2, cols,
-            )  # fmt: skip
-        else:
-            product(
-                sums, at, row_sums, start, sums, at, ins, outs, scratch, xa, 1, ak,
-                scratch, ya, y_row, count, a1, b1, rows, a2, b2, cols,
-            )  # fmt: skip
-
-
 @device
 def part(index, parts, size):
     """The first place of a part of an axis, and the place behind its last."""
@@ -142,43 +106,114 @@ def part(index, parts, size):
 
 
 @routine
+def tap_spot(t1, t2, joint, piece, i, k, s, p, d, seen, x_view, y_view):
+    """Where the products of a tap lie: rows and columns, and the first numbers of both pictures."""
+    r0, r1, c0, c1 = piece
+    x1, q1, x2, q2 = seen
+    row = begin_of(t1, r0, s[1], p[1], d[1])
+    rows = end_of(t1, r1, i[1], s[1], p[1], d[1]) - row
+    col = c0 if joint else begin_of(t2, c0, s[2], p[2], d[2])
+    cols = (c1 if joint else end_of(t2, c1, i[2], s[2], p[2], d[2])) - col
+    down = (row * s[1] + t1 * d[1] - p[1] - x1) // q1
+    over = 0 if joint else (col * s[2] + t2 * d[2] - p[2] - x2) // q2
+    x_at = x_view[0] + down * x_view[2] + over * x_view[3]
+    y_at = y_view[0] + (row - r0) * y_view[2] + (col - c0) * y_view[3]
+    return max(0, rows), max(0, cols), x_at, y_at
+
+
+@routine
+def pack_y(scratch, at, row, q, planes, piece, outputs, tensor, channel, channels):
+    """Bring a piece of the gradient into memory; returns how it lies there."""
+    r0, r1, c0, c1 = piece
+    area = (r1 - r0) * (c1 - c0)
+    for j in range(planes):
+        base = ((q + j) * outputs[1] + r0) * outputs[2] + c0
+        pack_rows(
+            scratch, at + j * area * row, row, c1 - c0, 0, base, outputs[2], 1, r1 - r0, c1 - c0, 1,
+            tensor, channel, channels,
+        )  # fmt: skip
+    return at, area * row, (c1 - c0) * row, row
+
+
+@routine
+def pack_x(
+    scratch, row, q, planes, t0, joint, piece, seen, high, cells, depth, i, k, s, p, d, tensor,
+    channel, channels,
+):  # fmt: skip
+    """Bring what a piece sees of the input into memory; returns how it lies there."""
+    x1, q1, x2, q2 = seen
+    c0, c1 = piece[2], piece[3]
+    wide = (c1 - c0 - 1) * s[2] + k[2] if joint else cells
+    left = min(wide, max(0, p[2] - c0 * s[2])) if joint else 0
+    for j in range(planes):
+        z = (q + j) % depth * s[0] + t0 * d[0] - p[0]
+        there = 0 <= z < i[0]
+        base = (((q + j) // depth * i[0] + z) * i[1] + x1) * i[2] + x2
+        pack_rows(
+            scratch, j * high * wide * row, row, wide, left if there else wide, base, i[2], q1,
+            high, cells if there else 0, q2, tensor, channel, channels,
+        )  # fmt: skip
+    return 0, high * wide * row, wide * row, row
+
+
+@routine
 def weight_piece(
     scratch, ys, sums, sums0, start, bias, piece, parts, block, steps, plan, n, outputs, i, k, s, p,
-    d, tensor_x, tensor_y,
-):
-    """Bring a piece of both pictures into memory and add its products to the sums."""
-    joint, x_row, y_row = plan[1:]
+    d, x, x_step, y, y_step, tensor_x, tensor_y,
+):  # fmt: skip
+    """Add the products of a piece to the sums."""
+    across, joint, x_row, y_row, x_near, y_near = plan
+    row_sums, size, tap_step = steps
     x_channel, ins, y_channel, outs = block
     q, q9 = part(piece // (parts[1] * parts[2]), parts[0], n * outputs[0])
     r0, r1 = part(piece // parts[2] % parts[1], parts[1], outputs[1])
     c0, c1 = part(piece % parts[2], parts[2], outputs[2])
-    area = (r1 - r0) * (c1 - c0)
-    for j in range(q9 - q):
-        pack_rows(
-            scratch, ys + j * area * y_row, y_row, c1 - c0, 0,
-            ((q + j) * outputs[1] + r0) * outputs[2] + c0, outputs[2], 1, r1 - r0, c1 - c0, 1,
-            tensor_y, y_channel, outs,
-        )  # fmt: skip
+    spot, planes = (r0, r1, c0, c1), q9 - q
+    y_from = y if y_near else scratch
+    if y_near:
+        area = outputs[1] * outputs[2]
+        base = ((q * outputs[1] + r0) * outputs[2] + c0) * y_step + y_channel
+        y_view = (base, area * y_step, outputs[2] * y_step, y_step)
+    else:
+        y_view = pack_y(scratch, ys, y_row, q, planes, spot, outputs, tensor_y, y_channel, outs)
     if bias >= 0:
-        add_columns(scratch, bias, scratch, ys, y_row, (q9 - q) * area, outs)
+        for j in range(planes):
+            for r in range(r1 - r0):
+                add_columns(
+                    scratch, bias, y_from, y_view[0] + j * y_view[1] + r * y_view[2], y_view[3],
+                    c1 - c0, outs,
+                )  # fmt: skip
     x1, high, q1 = covered(r0, r1, i[1], k[1], s[1], p[1], d[1])
     x2, cells, q2 = covered(c0, c1, i[2], k[2], s[2], p[2], d[2])
-    wide = (c1 - c0 - 1) * s[2] + k[2] if joint else cells
-    left = min(wide, max(0, p[2] - c0 * s[2])) if joint else 0
+    seen = (0, 1, 0, 1) if x_near else (x1, q1, x2, q2)
+    x_from = x if x_near else scratch
     for t0 in range(k[0]):
-        for j in range(q9 - q):
-            z = (q + j) % outputs[0] * s[0] + t0 * d[0] - p[0]
-            there = 0 <= z < i[0]
-            base = (((q + j) // outputs[0] * i[0] + z) * i[1] + x1) * i[2] + x2
-            pack_rows(
-                scratch, j * high * wide * x_row, x_row, wide, left if there else wide,
-                base, i[2], q1, high, cells if there else 0, q2, tensor_x, x_channel, ins,
+        if x_near:
+            base = q * i[1] * i[2] * x_step + x_channel
+            x_view = (base, i[1] * i[2] * x_step, i[2] * x_step, x_step)
+        else:
+            x_view = pack_x(
+                scratch, x_row, q, planes, t0, joint, spot, seen, high, cells, outputs[0], i, k, s,
+                p, d, tensor_x, x_channel, ins,
             )  # fmt: skip
-        for t1 in range(k[1]):
-            weight_taps(
-                scratch, sums, sums0, start, ys, t0 * k[1] + t1, t1, block, steps, plan,
-                (q9 - q, r0, r1, c0, c1, high), (x1, q1, x2, q2), k, s, p, d, i, wide,
-            )  # fmt: skip
+        a1, a2, ak = x_view[1], s[1] // seen[1] * x_view[2], s[2] // seen[3] * x_view[3]
+        for t in range(k[1] if joint else k[1] * k[2]):
+            t1, t2 = (t, 0) if joint else (t // k[2], t % k[2])
+            rows, cols, xa, ya = tap_spot(t1, t2, joint, spot, i, k, s, p, d, seen, x_view, y_view)
+            at = sums0 + (t0 * k[1] + t1) * size + t2 * tap_step
+            wide = ins * k[2] if joint else ins
+            if rows == 0 or cols == 0:
+                continue
+            if across:
+                product(
+                    sums, at, row_sums, start, sums, at, outs, wide, y_from, ya, 1, y_view[3],
+                    x_from, xa, ak, planes, y_view[1], a1, rows, y_view[2], a2, cols,
+                )  # fmt: skip
+            else:
+                product(
+                    sums, at, row_sums, start, sums, at, wide, outs, x_from, xa, 1, ak,
+                    y_from, ya, y_view[3], planes, a1, y_view[1], rows, a2, y_view[2], cols,
+                )  # fmt: skip
 
 
 @routine
@@ -215,7 +250,9 @@ def conv_weight(
     p, d = (p0, p1, p2), (d0, d1, d2)
     tensor_x = (x, x_step, ref, ref_step, coef, ci, lo, hi)
     tensor_y = (y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi)
-    plan = (across, joint, x_row, y_row)
+    x_near = x_step <= NEAR and coef.size + ref.size == 0 and i0 * k0 == 1 and not joint
+    y_near = y_step <= NEAR and y_coef.size + y_ref.size == 0
+    plan = (across, joint, x_row, y_row, x_near, y_near)
     cig, cog, taps = ci // groups, co // groups, k0 * k1 * k2
     blocks_i, blocks_o = -(-cig // block_i), -(-cog // block_o)
     shares = (-(-n * o0 // planes), -(-o1 // rows), -(-o2 // cols))
@@ -249,7 +286,7 @@ def conv_weight(
             for piece in range(from_, min(from_ + span, end)):
                 weight_piece(
                     scratch, ys, sums, sums0, start, bias, piece, shares, block, steps, plan, n,
-                    outputs, i, k, s, p, d, tensor_x, tensor_y,
+                    outputs, i, k, s, p, d, x, x_step, y, y_step, tensor_x, tensor_y,
                 )  # fmt: skip
                 start = 1
             more = from_ > begin

@@ -58,7 +58,7 @@ def combine_rows(
     a_low, a_high, b_low = vall(real(a_lo)), vall(real(a_hi)), vall(real(b_lo))
     b_high, low, high = vall(real(b_hi)), vall(real(lo)), vall(real(hi))
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             u, v = vload(a, i + k), vload(b, j + k)
             v = combined(u, v, table, pitch, k, a_low, a_high, b_low, b_high, low, high)
@@ -115,7 +115,7 @@ def forward_rows(out, o, step, x, i, x_step, table, pitch, wide, rows, lo, hi, a
     """Rows of a tensor that goes forward."""
     low, high = vall(real(lo)), vall(real(hi))
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             v = value_of(vload(x, i + k), vload(table, k), vload(table, pitch + k), low, high)
             vstore(out, o + k, vload(out, o + k) + v if add else v)
@@ -131,7 +131,7 @@ def passing_rows(out, o, step, x, i, x_step, ref, j, ref_step, wide, rows, lo, h
     """Rows of a gradient of which only what passed an activation goes on."""
     low, high = vall(real(lo)), vall(real(hi))
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             v = passed(vload(x, i + k), vload(ref, j + k), low, high)
             vstore(out, o + k, vload(out, o + k) + v if add else v)
@@ -148,7 +148,7 @@ def backward_rows(
     """Rows of the gradient of a normalisation and the activation behind it."""
     low, high = vall(real(lo)), vall(real(hi))
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             v = backward_of(vload(x, i + k), vload(ref, j + k), table, pitch, k, low, high)
             vstore(out, o + k, vload(out, o + k) + v if add else v)
@@ -212,7 +212,7 @@ def part_gradients(
     """Write rows of the gradient before a sum; add them up as a branch's normalisation wants."""
     low, high, x_low, x_high = vall(real(lo)), vall(real(hi)), vall(real(x_lo)), vall(real(x_hi))
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             g = vload(dy, i + k)
             if ref.size:

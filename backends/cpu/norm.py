@@ -54,7 +54,7 @@ def summed_of(c):
 def add_values(table, x, i, step, wide, rows):
     """Add rows to the first row of a table."""
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             vstore(table, k, vload(table, k) + vload(x, i + k))
         if left:
@@ -66,7 +66,7 @@ def add_values(table, x, i, step, wide, rows):
 def add_squares(table, pitch, x, i, step, wide, rows):
     """Add the squares of what rows differ from the second row of a table to the first."""
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             v = vload(x, i + k) - vload(table, pitch + k)
             vstore(table, k, vfma(v, v, vload(table, k)))
@@ -220,7 +220,7 @@ def norm_running(
 
 @device
 def count_gradient(g, v, table, pitch, k, low, high):
-    """Add what passes of a vector to the first row of a table, times what x is off to the second."""
+    """Add what passes of a vector to a table's first row, times what x is off to the second."""
     g = passed(g, vfma(vload(table, 3 * pitch + k), v, vload(table, 4 * pitch + k)), low, high)
     vstore(table, k, vload(table, k) + g)
     off = v - vload(table, 2 * pitch + k)
@@ -232,7 +232,7 @@ def add_gradients(table, pitch, dy, i, y_step, x, j, x_step, wide, rows, lo, hi)
     """Add rows up as the gradient of a normalisation wants."""
     low, high = vall(real(lo)), vall(real(hi))
     full, left = wide // LANES * LANES, wide % LANES
-    for row in range(rows):
+    for _ in range(rows):
         for k in range(0, full, LANES):
             count_gradient(vload(dy, i + k), vload(x, j + k), table, pitch, k, low, high)
         if left:
@@ -303,7 +303,7 @@ def norm_backward(
 ):
     """The gradients by weight and bias, and rows 2 to 4 of ``coef``, which give that by x.
 
-    ``dx = coef[2] * g + coef[3] * x + coef[4]``. ``weight``, ``dweight`` and ``dbias`` may be absent.
+    ``dx = coef[2] * g + coef[3] * x + coef[4]``. The weight and either gradient may be absent.
     """
     for t in range(first, last):
         k = t * LANES

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from netdsl.backends.cpu.lazy import put_vector, take_vector, value_of
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.pool import (
@@ -12,12 +10,16 @@ from netdsl.backends.cpu.pool import (
     column_windows,
     end_tap,
     end_window,
+    factor_memory,
+    factors,
     fetch_band,
     first_tap,
     first_window,
+    put_four,
     window_tasks,
 )
-from netdsl.backends.cpu.simd import vall
+from netdsl.backends.cpu.rows import pitch_of
+from netdsl.backends.cpu.simd import vall, vload
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -28,56 +30,95 @@ def counted(start, window, first, end):
     return min(start + window, end) - max(start, first)
 
 
+@device
+def valued(x, i, table, pitch, k, low, high):
+    """A vector of a tensor that is made while it is read."""
+    return value_of(vload(x, i), vload(table, k), vload(table, pitch + k), low, high)
+
+
+@routine
+def average_of_four(
+    out, o, x, i, k, share, a, a_end, b, b_end, d, d_end, x_a, x_b, x_d, table, pitch, low, high,
+):  # fmt: skip
+    """The sums of four vectors of channels over some taps, by what counts."""
+    v0, v1, v2, v3 = vall(real(0)), vall(real(0)), vall(real(0)), vall(real(0))
+    m0, m1, m2, m3 = k, k + LANES, k + 2 * LANES, k + 3 * LANES
+    for u in range(a, a_end):
+        for v in range(b, b_end):
+            at = i + u * x_a + v * x_b + d * x_d
+            for _ in range(d, d_end):
+                v0 = v0 + valued(x, at + m0, table, pitch, m0, low, high)
+                v1 = v1 + valued(x, at + m1, table, pitch, m1, low, high)
+                v2 = v2 + valued(x, at + m2, table, pitch, m2, low, high)
+                v3 = v3 + valued(x, at + m3, table, pitch, m3, low, high)
+                at += x_d
+    put_four(out, o + k, v0 * share, v1 * share, v2 * share, v3 * share)
+
+
 @routine
 def window_average(
-    out, o, channels, x, i, coef, count, a, a_end, b, b_end, d, d_end, x_a, x_b, x_d, lo, hi,
+    out, o, channels, x, i, k, share, a, a_end, b, b_end, d, d_end, x_a, x_b, x_d,
+    table, pitch, low, high,
 ):  # fmt: skip
-    """The sum of every channel over some taps, by what counts.
-
-    Taps are ``x_a``, ``x_b`` and ``x_d`` numbers apart in ``x``; the first of all is at ``i``.
-    """
-    limits = coef.size > 0
-    low = vall(real(lo)) if limits else vall(real(-np.inf))
-    high = vall(real(hi)) if limits else vall(real(np.inf))
-    for k in range(0, channels, LANES):
-        left = channels - k
-        scale = take_vector(coef, k, left) if limits else vall(real(1))
-        shift = take_vector(coef, channels + k, left) if limits else vall(real(-0.0))
+    """The sums of the channels from ``k`` on over some taps, by what counts."""
+    for c in range(k, channels, LANES):
+        left, scale, shift = channels - c, vload(table, c), vload(table, pitch + c)
         total = vall(real(0))
         for u in range(a, a_end):
             for v in range(b, b_end):
-                at = i + k + u * x_a + v * x_b
+                at = i + c + u * x_a + v * x_b + d * x_d
                 row = vall(real(0))
-                for w in range(d, d_end):
-                    value = take_vector(x, at + w * x_d, left)
-                    row = row + value_of(value, scale, shift, low, high)
+                for _ in range(d, d_end):
+                    row = row + value_of(take_vector(x, at, left), scale, shift, low, high)
+                    at += x_d
                 total = total + row
-        put_vector(out, o + k, total / vall(real(count)), left)
+        put_vector(out, o + c, total * share, left)
+
+
+@routine
+def average_row(
+    out, o, step, channels, x, i, x_step, count, a, a_end, b, b_end,
+    o2, i2, k2, s2, p2, f2, e2, x_a, x_b, table, pitch, low, high,
+):  # fmt: skip
+    """A row of the output. Taps are ``x_a`` and ``x_b`` apart in ``x``, the row begins at ``i``."""
+    four = channels // (4 * LANES) * (4 * LANES)
+    for k in range(o2):
+        start = k * s2 - p2
+        d, d_end, at = first_tap(start, 1), end_tap(start, 1, k2, i2), i + start * x_step
+        share = vall(real(1)) / vall(real(count * counted(start, k2, f2, e2)))
+        for c in range(0, four, 4 * LANES):
+            average_of_four(
+                out, o, x, at, c, share, a, a_end, b, b_end, d, d_end,
+                x_a, x_b, x_step, table, pitch, low, high,
+            )  # fmt: skip
+        window_average(
+            out, o, channels, x, at, four, share, a, a_end, b, b_end, d, d_end,
+            x_a, x_b, x_step, table, pitch, low, high,
+        )  # fmt: skip
+        o += step
 
 
 # fmt: off
-@task(tasks=window_tasks)
+@task(tasks=window_tasks, memory=factor_memory)
 def average_pool(
     first, last, scratch, out, x, coef, n: int, c: int, i0: int, i1: int, i2: int,
     o0: int, o1: int, o2: int, k0: int, k1: int, k2: int, s0: int, s1: int, s2: int,
     p0: int, p1: int, p2: int, f0: int, f1: int, f2: int, e0: int, e1: int, e2: int,
     step: int, x_step: int, lo: float, hi: float,
 ):
-    """The averages over windows; of every axis the places from ``f*`` on and before ``e*`` count."""
+    """The averages over windows; along each axis the places from ``f`` on and before ``e`` count."""
+    low, high = factors(scratch, coef, c, lo, hi)
     for t in range(first, last):
         start0, start1 = t // o1 % o0 * s0 - p0, t % o1 * s1 - p1
-        corner = ((t // (o0 * o1) * i0 + start0) * i1 + start1) * i2
-        count = counted(start0, k0, f0, e0) * counted(start1, k1, f1, e1)
-        for k in range(o2):
-            start2 = k * s2 - p2
-            window_average(
-                out, (t * o2 + k) * step, c, x, (corner + start2) * x_step, coef,
-                count * counted(start2, k2, f2, e2),
-                first_tap(start0, 1), end_tap(start0, 1, k0, i0),
-                first_tap(start1, 1), end_tap(start1, 1, k1, i1),
-                first_tap(start2, 1), end_tap(start2, 1, k2, i2),
-                i1 * i2 * x_step, i2 * x_step, x_step, lo, hi,
-            )
+        average_row(
+            out, t * o2 * step, step, c,
+            x, ((t // (o0 * o1) * i0 + start0) * i1 + start1) * i2 * x_step, x_step,
+            counted(start0, k0, f0, e0) * counted(start1, k1, f1, e1),
+            first_tap(start0, 1), end_tap(start0, 1, k0, i0),
+            first_tap(start1, 1), end_tap(start1, 1, k1, i1),
+            o2, i2, k2, s2, p2, f2, e2, i1 * i2 * x_step, i2 * x_step,
+            scratch, pitch_of(c), low, high,
+        )
 # fmt: on
 
 
@@ -92,17 +133,39 @@ def share_row(scratch, at, o2, channels, count, k2, s2, p2, f2, e2):
 
 
 @routine
-def gather_average(out, o, channels, add, dy, at, deep, i, j, k, k_end, o2):
-    """What a position gets from ``i`` times ``j`` rows of windows that lie over it."""
-    for ch in range(0, channels, LANES):
-        left = channels - ch
-        total = take_vector(out, o + ch, left) if add else vall(real(0))
-        for u in range(i):
-            for v in range(j):
-                for w in range(k, k_end):
-                    place = at + u * deep + (v * o2 + w) * channels + ch
-                    total = total + take_vector(dy, place, left)
-        put_vector(out, o + ch, total, left)
+def gather_row(out, o, step, channels, add, dy, at, deep, i, j, o2, i2, table):
+    """What the positions of a row get from ``i`` times ``j`` rows of windows that lie over it.
+
+    They begin at ``at``, those of the first axis ``deep`` numbers apart; ``table`` tells which
+    windows reach a column.
+    """
+    four = channels // (4 * LANES) * (4 * LANES)
+    for r in range(i2):
+        k, k_end = int(table[r]), int(table[i2 + r])
+        for ch in range(0, four, 4 * LANES):
+            v0, v1, v2, v3 = vall(real(0)), vall(real(0)), vall(real(0)), vall(real(0))
+            if add:
+                v0, v1 = vload(out, o + ch), vload(out, o + ch + LANES)
+                v2, v3 = vload(out, o + ch + 2 * LANES), vload(out, o + ch + 3 * LANES)
+            for u in range(i):
+                for v in range(j):
+                    g = at + u * deep + (v * o2 + k) * channels + ch
+                    for _ in range(k, k_end):
+                        v0, v1 = v0 + vload(dy, g), v1 + vload(dy, g + LANES)
+                        v2, v3 = v2 + vload(dy, g + 2 * LANES), v3 + vload(dy, g + 3 * LANES)
+                        g += channels
+            put_four(out, o + ch, v0, v1, v2, v3)
+        for ch in range(four, channels, LANES):
+            left = channels - ch
+            total = take_vector(out, o + ch, left) if add else vall(real(0))
+            for u in range(i):
+                for v in range(j):
+                    g = at + u * deep + (v * o2 + k) * channels + ch
+                    for _ in range(k, k_end):
+                        total = total + take_vector(dy, g, left)
+                        g += channels
+            put_vector(out, o + ch, total, left)
+        o += step
 
 
 def average_memory(c, i2, o0, o1, o2, k0, k1, s0, s1):
@@ -140,10 +203,8 @@ def average_pool_backward(
                 share_row(scratch, at, o2, c, count, k2, s2, p2, f2, e2)
         for q in range(top, bottom):
             v, v_end = first_window(q + p1, k1, s1, 1), end_window(q + p1, s1, o1)
-            for r in range(i2):
-                gather_average(
-                    out, (((image * i0 + p) * i1 + q) * i2 + r) * step, c, add,
-                    scratch, 2 * i2 + (v - j) * o2 * c, deep,
-                    i_end - i, v_end - v, int(scratch[r]), int(scratch[i2 + r]), o2,
-                )
+            gather_row(
+                out, ((image * i0 + p) * i1 + q) * i2 * step, step, c, add,
+                scratch, 2 * i2 + (v - j) * o2 * c, deep, i_end - i, v_end - v, o2, i2, scratch,
+            )
 # fmt: on

@@ -6,8 +6,11 @@ import numpy as np
 
 from netdsl.backends.cpu.lazy import put_vector, take_vector, value_of
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.pool import factor_memory, factors, put_four
+from netdsl.backends.cpu.pool_average import valued
 from netdsl.backends.cpu.pool_max import greater
-from netdsl.backends.cpu.simd import vall, vmost
+from netdsl.backends.cpu.rows import pitch_of
+from netdsl.backends.cpu.simd import vall, vload, vmost
 from netdsl.backends.override import task
 from netdsl.kernel import device, real
 
@@ -33,34 +36,47 @@ def shares_memory(c):
 
 
 @device
-def factors(coef, k, c, lo, hi, left):
-    """How a tensor is made: factor, summand and bounds; they change nothing without ``coef``."""
-    if coef.size:
-        scale, shift = take_vector(coef, k, left), take_vector(coef, c + k, left)
-        return scale, shift, vall(real(lo)), vall(real(hi))
-    return vall(real(1)), vall(real(-0.0)), vall(real(-np.inf)), vall(real(np.inf))
+def sum_of_four(out, o, x, i, x_step, k, positions, table, pitch, low, high):
+    """The means of four vectors of channels over all positions."""
+    zero, whole = vall(real(0)), vall(real(positions))
+    v0, v1, v2, v3 = zero, zero, zero, zero
+    m0, m1, m2, m3 = k, k + LANES, k + 2 * LANES, k + 3 * LANES
+    for p in range(0, positions, RUN):
+        r0, r1, r2, r3 = zero, zero, zero, zero
+        for q in range(p, min(positions, p + RUN)):
+            at = i + q * x_step
+            r0 = r0 + valued(x, at + m0, table, pitch, m0, low, high)
+            r1 = r1 + valued(x, at + m1, table, pitch, m1, low, high)
+            r2 = r2 + valued(x, at + m2, table, pitch, m2, low, high)
+            r3 = r3 + valued(x, at + m3, table, pitch, m3, low, high)
+        v0, v1, v2, v3 = v0 + r0, v1 + r1, v2 + r2, v3 + r3
+    put_four(out, o + k, v0 / whole, v1 / whole, v2 / whole, v3 / whole)
 
 
 # fmt: off
-@task(tasks=part_tasks)
+@task(tasks=part_tasks, memory=factor_memory)
 def global_average(
     first, last, scratch, out, x, coef,
     n: int, c: int, positions: int, x_step: int, lo: float, hi: float,
 ):
     """The mean of every channel over all positions; ``out`` is ``n`` rows of ``c``."""
-    parts = (c + PART - 1) // PART
+    parts, pitch = (c + PART - 1) // PART, pitch_of(c)
+    low, high = factors(scratch, coef, c, lo, hi)
     for t in range(first, last):
-        image, begin = t // parts, t % parts * PART
-        for k in range(begin, min(c, begin + PART), LANES):
-            scale, shift, low, high = factors(coef, k, c, lo, hi, c - k)
-            i, total = image * positions * x_step + k, vall(real(0))
+        begin, end = t % parts * PART, min(c, t % parts * PART + PART)
+        i, o = t // parts * positions * x_step, t // parts * c
+        four = begin + (end - begin) // (4 * LANES) * (4 * LANES)
+        for k in range(begin, four, 4 * LANES):
+            sum_of_four(out, o, x, i, x_step, k, positions, scratch, pitch, low, high)
+        for k in range(four, end, LANES):
+            scale, shift, total = vload(scratch, k), vload(scratch, pitch + k), vall(real(0))
             for p in range(0, positions, RUN):
                 run = vall(real(0))
                 for q in range(p, min(positions, p + RUN)):
-                    v = take_vector(x, i + q * x_step, c - k)
+                    v = take_vector(x, i + k + q * x_step, c - k)
                     run = run + value_of(v, scale, shift, low, high)
                 total = total + run
-            put_vector(out, image * c + k, total / vall(real(positions)), c - k)
+            put_vector(out, o + k, total / vall(real(positions)), c - k)
 # fmt: on
 
 
@@ -82,7 +98,7 @@ def global_average_backward(
 
 
 # fmt: off
-@task(tasks=part_tasks, writes=("out", "index"))
+@task(tasks=part_tasks, memory=factor_memory, writes=("out", "index"))
 def global_max(
     first, last, scratch, out, index, x, coef,
     n: int, c: int, positions: int, x_step: int, lo: float, hi: float,
@@ -91,11 +107,12 @@ def global_max(
 
     ``index``, where it is given, gets the position of the first of equal ones.
     """
-    parts = (c + PART - 1) // PART
+    parts, pitch = (c + PART - 1) // PART, pitch_of(c)
+    low, high = factors(scratch, coef, c, lo, hi)
     for t in range(first, last):
         image, begin = t // parts, t % parts * PART
         for k in range(begin, min(c, begin + PART), LANES):
-            scale, shift, low, high = factors(coef, k, c, lo, hi, c - k)
+            scale, shift = vload(scratch, k), vload(scratch, pitch + k)
             i, best, where = image * positions * x_step + k, vall(real(-np.inf)), vall(real(0))
             for p in range(positions):
                 v = value_of(take_vector(x, i + p * x_step, c - k), scale, shift, low, high)

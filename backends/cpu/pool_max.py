@@ -171,16 +171,16 @@ def gather_row(
                 a = tap_of(p - u * s0, d0)
                 for v in range(j, j_end):
                     b = tap_of(q - v * s1, d1)
-                    for w in range(k, k_end):
-                        d = tap_of(r + p2 - w * s2, d2)
-                        if a >= 0 and b >= 0 and d >= 0:
+                    f = e + (u * o1 + v) * o2 * channels + ch
+                    g = at + (u - i) * deep + (v - j) * o2 * channels + ch
+                    for w in range(k, k_end if a >= 0 and b >= 0 else k):
+                        d, f1, g1 = tap_of(r + p2 - w * s2, d2), f + w * channels, g + w * channels
+                        if d >= 0:
                             here = vall(real((a * k1 + b) * k2 + d))
-                            f = e + ((u * o1 + v) * o2 + w) * channels + ch
-                            g = at + (u - i) * deep + ((v - j) * o2 + w) * channels + ch
-                            v0 = won(v0, index, f, dy, g, here)
-                            v1 = won(v1, index, f + LANES, dy, g + LANES, here)
-                            v2 = won(v2, index, f + 2 * LANES, dy, g + 2 * LANES, here)
-                            v3 = won(v3, index, f + 3 * LANES, dy, g + 3 * LANES, here)
+                            v0 = won(v0, index, f1, dy, g1, here)
+                            v1 = won(v1, index, f1 + LANES, dy, g1 + LANES, here)
+                            v2 = won(v2, index, f1 + 2 * LANES, dy, g1 + 2 * LANES, here)
+                            v3 = won(v3, index, f1 + 3 * LANES, dy, g1 + 3 * LANES, here)
             put_four(out, o + ch, v0, v1, v2, v3)
         for ch in range(four, channels, LANES):
             left, zero = channels - ch, vall(real(0))
@@ -189,13 +189,13 @@ def gather_row(
                 a = tap_of(p - u * s0, d0)
                 for v in range(j, j_end):
                     b = tap_of(q - v * s1, d1)
-                    for w in range(k, k_end):
-                        d = tap_of(r + p2 - w * s2, d2)
-                        if a >= 0 and b >= 0 and d >= 0:
+                    f = e + (u * o1 + v) * o2 * channels + ch
+                    g = at + (u - i) * deep + (v - j) * o2 * channels + ch
+                    for w in range(k, k_end if a >= 0 and b >= 0 else k):
+                        d, f1, g1 = tap_of(r + p2 - w * s2, d2), f + w * channels, g + w * channels
+                        if d >= 0:
                             here = vall(real((a * k1 + b) * k2 + d))
-                            f = e + ((u * o1 + v) * o2 + w) * channels + ch
-                            g = at + (u - i) * deep + ((v - j) * o2 + w) * channels + ch
-                            winner, part = take_vector(index, f, left), take_vector(dy, g, left)
+                            winner, part = take_vector(index, f1, left), take_vector(dy, g1, left)
                             part = vmost(winner, here, vmost(here, winner, part, zero), zero)
                             total = total + part
             put_vector(out, o + ch, total, left)

@@ -120,13 +120,16 @@ class Kernel:
     """A compiled function of a range of tasks; where it is called, the call is recorded.
 
     ``tasks`` of the operands says into how many tasks a call falls apart, ``memory`` how many
-    numbers a thread wants for itself. The operands in ``writes`` are written.
+    numbers a thread wants for itself. The operands in ``writes`` are written. ``plan`` gives those
+    that are ``planned`` when a call is recorded, and may change others.
     """
 
-    def __init__(self, function, kinds, tasks, memory, writes):
+    def __init__(self, function, kinds, tasks, memory, writes, plan, planned):
         self.function = function
         self.kinds = {name: operand_type(text) for name, text in kinds.items()}
         self.tasks, self.memory, self.writes = asked(tasks), asked(memory), writes
+        self.plan = asked(plan)
+        self.passed = [name for name in kinds if name not in planned]
         self.compiled = None
         self.name = function.__name__.removeprefix("k_")
 
@@ -140,12 +143,18 @@ class Kernel:
             self.compiled = cfunc(ENTRY, **OPTIONS)(self.function)
 
     def __call__(self, *given):
-        RECORDING[-1].add(self, dict(zip(self.kinds, given, strict=True)))
+        named = dict(zip(self.passed, given, strict=True))
+        RECORDING[-1].add(self, named | self.plan(named))
 
 
-def kernel(kinds, tasks=one, memory=none, writes=("out",)):
+def as_passed():
+    """Nothing is planned."""
+    return {}
+
+
+def kernel(kinds, tasks=one, memory=none, writes=("out",), plan=as_passed, planned=()):
     """A compiled function of a table of operands, whose types are given by their names."""
-    return lambda function: Kernel(function, kinds, tasks, memory, writes)
+    return lambda function: Kernel(function, kinds, tasks, memory, writes, plan, planned)
 
 
 def each(out):

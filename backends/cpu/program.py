@@ -49,8 +49,8 @@ class Program:
             return
         self.memory = max(self.memory, kernel.memory(given))
         start = len(self.cells)
-        for name, value in given.items():
-            self.cells += self.describe(value, kernel.kinds[name])
+        for name, kind in kernel.kinds.items():
+            self.cells += self.describe(given[name], kind)
         self.touched.append([(*span(v), n in kernel.writes) for n, v in given.items() if span(v)])
         self.kept.append(given)  # else the arrays would go
         grain = max(1, tasks // (SHARES * self.threads))

@@ -183,9 +183,10 @@ def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2
     across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
     done = 0
     low, up = (-ENDLESS, ENDLESS) if add else (lo, hi)  # bounds are those of the sum
-    for k in range(t, t + tiles):
-        column, row = k % across_tiles * m, k // across_tiles % down_tiles * m
-        at = o + ((k // across_tiles // down_tiles * o1 + row) * o2 + column) * step
+    column, row = t % across_tiles * m, t // across_tiles % down_tiles * m
+    base = t // across_tiles // down_tiles * o1
+    for _ in range(tiles):
+        at = o + ((base + row) * o2 + column) * step
         high, wide = min(m, o1 - row), min(m, o2 - column)
         patched = add or channels % LANES or high < m or wide < m
         for c in range(0, channels, CHUNK * LANES):
@@ -204,6 +205,13 @@ def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2
             sum_up(x, totals, out, at, o2 * step, step, high, wide, channels, done == 0)
         done += high * wide
         i += across
+        column += m
+        if column >= o2:
+            column = 0
+            row += m
+        if row >= o1:
+            row = 0
+            base += o1
     return done
 
 

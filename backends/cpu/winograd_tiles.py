@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.lazy import fetch
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall, vload, vstore
+from netdsl.backends.cpu.simd import vall, vload, vload_part, vstore
 from netdsl.backends.cpu.winograd_forms import error2, error4, input2, input4
 from netdsl.kernel import device, real, routine
 
 RUN = 16
 """The most tiles of a row that are transformed at a time."""
-BAND = 6 * (4 * RUN + 2) * 16
+BAND = 16384
 """So many numbers wait in the level-1 cache for their transformation."""
 
 
@@ -49,16 +49,34 @@ def bring(band, b, width, chunk, rows, h, w, i1, i2, base, channels,
           x, x_step, c, ref, ref_step, coef, all, lo, hi):  # fmt: skip
     """Fetch ``rows`` x ``width`` positions of a picture from (h, w) on, zeros around it."""
     left, right = max(0, -w), min(width, i2 - w)
+    plain = coef.size == 0 and ref.size == 0
     for r in range(rows):
         line = b + r * width * chunk
         if h + r < 0 or h + r >= i1 or right <= left:
             clear(band, line, width * chunk)
             continue
-        clear(band, line, left * chunk)
-        clear(band, line + right * chunk, (width - right) * chunk)
         p = base + (h + r) * i2 + w + left
-        fetch(band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c, x_step,
-              ref, p * ref_step + c, ref_step, coef, c, all, lo, hi)  # fmt: skip
+        clear(band, line, left * chunk)
+        if plain:
+            copy(band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c, x_step)
+        else:
+            fetch(band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c,
+                  x_step, ref, p * ref_step + c, ref_step, coef, c, all, lo, hi)  # fmt: skip
+        clear(band, line + right * chunk, (width - right) * chunk)
+
+
+@device
+def copy(out, o, step, count, channels, x, i, x_step):
+    """Copy channels of ``count`` positions, in whole vectors where it can."""
+    whole_ones = channels // LANES * LANES
+    for _ in range(count):
+        for c in range(0, whole_ones, LANES):
+            vstore(out, o + c, vload(x, i + c))
+        if whole_ones < channels:
+            left = channels - whole_ones
+            vstore(out, o + whole_ones, vload_part(x, i + whole_ones, left))
+        o += step
+        i += x_step
 
 
 @device
@@ -196,37 +214,30 @@ def spread(out, o, apart, across, m, halo, tiles, t, across_tiles, down_tiles, i
            channels, c, band, b, x, x_step, ref, ref_step, coef, all, lo, hi):  # fmt: skip
     """The forms of ``tiles`` tiles from ``t`` on, of ``channels`` channels from ``c`` on.
 
-    With a ``halo`` of 2 they are those of inputs, without one those of gradients. Tiles inside of
-    pictures that are there are read where they are, others from a band that is made for them.
+    With a ``halo`` of 2 they are those of inputs, without one those of gradients. A band of the
+    picture is made first, with what is around the picture, since most pictures are small.
     """
-    side, done, full = m + halo, 0, channels // LANES
-    begin, end = (p2 + m - 1) // m, (i2 + p2 - side) // m + 1
-    while done < tiles:
-        column = (t + done) % across_tiles
-        row = (t + done) // across_tiles % down_tiles
-        base = (t + done) // across_tiles // down_tiles * i1 * i2
-        run = min(RUN, tiles - done, across_tiles - column)
-        h, w = row * m - p1, column * m - p2
-        width = run * m + halo
-        k = 0
-        if coef.size == 0 and ref.size == 0 and h >= 0 and h + side <= i1 and begin < end:
-            if column < begin:
-                run = min(run, begin - column)
-            elif column < end:
-                run = min(run, end - column)
-                k = full * LANES
-                spread_one(out, o + done * across, apart, across, m, halo, x,
-                           (base + h * i2 + w) * x_step + c, i2 * x_step, x_step, run, full)  # fmt: skip
-            width = run * m + halo
+    column, row = t % across_tiles, t // across_tiles % down_tiles
+    base = t // across_tiles // down_tiles * i1 * i2
+    while tiles > 0:
+        run = min(RUN, tiles, across_tiles - column)
+        side, width = m + halo, run * m + halo
         chunk = min(whole(channels), max(1, BAND // (side * width * LANES)) * LANES)
-        while k < channels:
+        for k in range(0, channels, chunk):
             left = min(chunk, channels - k)
-            bring(band, b, width, chunk, side, h, w, i1, i2, base, left,
+            bring(band, b, width, chunk, side, row * m - p1, column * m - p2, i1, i2, base, left,
                   x, x_step, c + k, ref, ref_step, coef, all, lo, hi)  # fmt: skip
-            spread_one(out, o + done * across + k, apart, across, m, halo, band, b, width * chunk,
-                       chunk, run, (left + LANES - 1) // LANES)  # fmt: skip
-            k += chunk
-        done += run
+            spread_one(out, o + k, apart, across, m, halo, band, b, width * chunk, chunk, run,
+                       (left + LANES - 1) // LANES)  # fmt: skip
+        o += run * across
+        tiles -= run
+        column += run
+        if column == across_tiles:
+            column = 0
+            row += 1
+        if row == down_tiles:
+            row = 0
+            base += i1 * i2
 
 
 @device

@@ -12,11 +12,13 @@ from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.ops.avgpool import AvgPool
 from netdsl.ops.bn import BatchNorm
 from netdsl.ops.conv import Conv
+from netdsl.ops.global_avgpool import GlobalAvgPool
+from netdsl.ops.global_maxpool import GlobalMaxPool
 from netdsl.ops.maxpool import MaxPool
 from netdsl.schedule import Buffer, Call, Operand, Schedule
 
 RULES = {**clamp.RULES, **conv.RULES, **join.RULES, **norm.RULES, **pool.RULES}
-WANTING = (Conv, BatchNorm, MaxPool, AvgPool)
+WANTING = (Conv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool)
 """Layers whose kernels want the channels last."""
 
 

@@ -232,14 +232,15 @@ class Lowering:
         task = task_of(body)
         assert task is not None
         baked = baked or {}
-        kinds = {name: kind for name, kind in task.operands.items() if name not in baked}
+        left = {*baked, *task.planned}
+        kinds = {name: kind for name, kind in task.operands.items() if name not in left}
         arrays = [name for name, kind in kinds.items() if kind in ("array", "words")]
         passed = {name: numbers[name] for name in kinds if name not in arrays}
         written = [out, *(reads[name] for name in task.writes if name != arrays[0])]
         for operand in written:
             if operand is not None:
                 self.before(operand.buffer)
-        call = self.calls[self.at]
+        call = self.calls[min(self.at, len(self.calls) - 1)]
         kernel = Kernel(
             fn=body, makes=body.__name__, index=(), reads=tuple(arrays[1:]), many=None,
             numbers=tuple(passed), when="always", scalar=False,
