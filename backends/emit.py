@@ -164,7 +164,8 @@ def _module(about: str, imports: Iterable[str], body: Iterable[str]) -> str:
     text = "\n\n\n".join(part.strip("\n") for part in body if part)
     words = set(re.findall(r"\w+", text))
     used = filter(None, (_used(line, words) for line in dict.fromkeys(imports)))
-    return f'"""{about}"""\n\n{_sorted(used)}\n\n{text}\n'
+    begin = f'"""{about}"""\n\nfrom __future__ import annotations'
+    return f"{begin}\n\n{_sorted(used)}\n\n{text}\n"
 
 
 def _used(line: str, words: set[str]) -> str:

@@ -43,6 +43,15 @@ class Task:
         return {p.name: _kind(p.annotation) for p in parameters}
 
 
+    @property
+    def numbers(self) -> tuple[str, ...]:
+        """The numbers that a call passes, in order: also those that only the plan asks for."""
+        kinds = self.operands
+        own = [n for n, kind in kinds.items() if kind in ("int", "float") and n not in self.planned]
+        wanted = inspect.signature(self.plan).parameters if self.plan else ()
+        return (*own, *(name for name in wanted if name not in kinds))
+
+
 def _kind(annotation: Any) -> str:
     """How a parameter's annotation reads; arrays of real numbers have none."""
     if annotation is inspect.Parameter.empty:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-import builtins
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from textwrap import dedent
+import inspect
+import sys
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from netdsl.backends.kernels import (
@@ -26,7 +24,7 @@ def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
     """The text of a task in a precision; ``baked`` numbers are compiled in."""
     asked = {n: kind for n, kind in task.operands.items() if n not in baked}
     kinds = {name: KINDS[kind].format(real=real) for name, kind in asked.items()}
-    helpers = [fn for fn in (task.tasks, task.memory, task.plan) if fn is not None]
+    helpers = [fn for fn in (task.tasks, task.memory) if fn is not None]
     more = dict.fromkeys(callee for fn in helpers for callee in plain_callees(fn))
     helpers = [*more, *helpers]
     lines = [
@@ -37,7 +35,28 @@ def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
     ]
     called = [f"@{fn.__dict__['device']}\n{source_text(fn)}" for fn in callees(task.body)]
     functions = (*constants(task.body, *callees(task.body), *helpers), *called)
-    return KernelText((*functions, *map(source_text, helpers)), "\n".join(lines))
+    plans = (module_text(task.plan),) if task.plan else ()
+    return KernelText((*functions, *map(source_text, helpers), *plans), "\n".join(lines))
+
+
+def module_text(fn: Callable[..., Any]) -> str:
+    """The text of the module that a plan stands in: it is plain Python, and imports little."""
+    return plain_text(inspect.getsource(sys.modules[fn.__module__]))
+
+
+def plain_text(text: str) -> str:
+    """A module's text without its docstring and without what it imports from netdsl."""
+    if text.startswith('"""'):
+        text = text.split('"""', 2)[2]
+    kept: list[str] = []
+    inside = False
+    for line in text.splitlines():
+        begins = line.startswith(("from netdsl", "from __future__"))
+        if begins or inside:
+            inside = line.endswith("(") if begins else not line.startswith(")")
+            continue
+        kept.append(line)
+    return "\n".join(kept).strip("\n")
 
 
 def head(kinds: Mapping[str, str], declared: Mapping[str, str], span: str) -> list[str]:

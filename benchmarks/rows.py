@@ -65,7 +65,7 @@ class Row:
 MLP = Row("MLP 784-512-512-10", "library.Perceptron", "mlp", (1, 28, 28), 10, 128, 1.0)
 LENET5 = Row("LeNet-5, 28x28", "lenet5.LeNet5", "lenet5", (1, 28, 28), 10, 128, 4.0)
 RESNET20 = Row("ResNet-20, CIFAR", "library.CifarResNet", "resnet20", CIFAR, 10, 64, 1.8)
-VGG11 = Row("VGG-11, CIFAR", "vgg11.VGG11", "vgg11", CIFAR, 10, 64, 1.5)
+VGG11 = Row("VGG-11, CIFAR", "vgg11.VGG11", "vgg11", CIFAR, 10, 64, 1.5, rate=0.001)
 VGG16 = Row("VGG-16, 224x224", "library.Sixteen", "vgg16", IMAGENET, 1000, 8)
 RESNET18 = Row("ResNet-18, 64x64", "resnet18.ResNet18", "resnet18", (3, 64, 64), 200, 32, 1.6)
 RESNET50 = Row("ResNet-50, 224x224", "library.Bottlenecks", "resnet50", IMAGENET, 1000, 8, 1.1)

@@ -17,6 +17,7 @@ from weights import Weights
 def prepare(row: Row, weights: Weights | None, threads: int, variant: str) -> Callable[[], object]:
     """The step of a row; ``variant`` has the words ``last`` (channels last) and ``compile``."""
     torch.set_num_threads(threads)
+    torch.set_flush_denormal(True)
     order = torch.channels_last if "last" in variant else torch.contiguous_format
     net = MODELS[row.model](**row.params)
     if weights is not None:

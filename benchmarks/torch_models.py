@@ -283,10 +283,10 @@ class Up(nn.Module):
     def __init__(self, c: int) -> None:
         super().__init__()
         self.up = nn.ConvTranspose2d(2 * c, c, 2, 2)
-        self.double = nn.Sequential(*cr(2 * c, c, 3, pad=1), *cr(c, c, 3, pad=1))
+        self.both = nn.Sequential(*cr(2 * c, c, 3, pad=1), *cr(c, c, 3, pad=1))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        return self.double(torch.cat([skip, self.up(x)], 1))
+        return self.both(torch.cat([skip, self.up(x)], 1))
 
 
 class UNet(nn.Module):

@@ -1,4 +1,4 @@
-"""What the tests of the CPU's kernels share: kernels built once, tensors with gaps, lazy tensors."""
+"""What the tests of the CPU's kernels share: kernels, tensors with gaps, lazy tensors."""
 
 from __future__ import annotations
 

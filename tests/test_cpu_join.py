@@ -74,9 +74,10 @@ def check_backward(
     given, sums = gaps(dy, y_step), np.full((norm_rows(count, c), 2, c), np.nan, np.float32)
     out, step = (given, y_step) if place else (np.full((count, step), np.nan, np.float32), step)
     run(
-        join_backward, out=out, sums=sums, dy=given, ref=stepped(ref if refers else NOTHING, ref_step),
-        x=gaps(x, x_step), coef=coef, mean=mean, count=count, c=c, step=step, y_step=y_step,
-        ref_step=ref_step, x_step=x_step, lo=0.0, hi=np.inf, x_lo=-1.0, x_hi=np.inf,
+        join_backward, out=out, sums=sums, dy=given, x=gaps(x, x_step),
+        ref=stepped(ref if refers else NOTHING, ref_step), coef=coef, mean=mean, count=count, c=c,
+        step=step, y_step=y_step, ref_step=ref_step, x_step=x_step, lo=0.0, hi=np.inf,
+        x_lo=-1.0, x_hi=np.inf,
     )  # fmt: skip
     wanted = np.where(ref > 0, dy, 0) if refers else dy
     made, between = parts(out, step, c)

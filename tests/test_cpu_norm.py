@@ -75,7 +75,8 @@ def check(shape: tuple[int, int, int], seed: int, affine: bool, add: int) -> Non
     before = dweight.copy(), dbias.copy()
     run(
         norm_backward, coef=coef, dweight=dweight, dbias=dbias, sums=sums, mean=found["mean"],
-        var=found["var"], weight=weight, rows=norm_rows(count, c), count=count, c=c, eps=EPS, add=add,
+        var=found["var"], weight=weight, rows=norm_rows(count, c), count=count, c=c,
+        eps=EPS, add=add,
     )  # fmt: skip
     normal = (x - mean) / np.sqrt(var + EPS)
     close = {"rtol": 1e-4, "atol": 2e-6 * count + 1e-4}

@@ -51,8 +51,8 @@ def halved(p, n, times, factor):
 def power_of_e(x):
     """``exp(-x)`` for ``x >= 0`` within 3 units in the last place of a float32; a NaN stays one.
 
-    ``x = n * ln 2 + r``: a polynomial in ``r`` and the power of two, of which each bit of ``n`` is a
-    factor. Beyond 87 it is that of 87, the least normal number or so.
+    ``x = n * ln 2 + r``: a polynomial in ``r`` times a power of two, of which each bit of ``n`` is
+    a factor. Beyond 87 it is that of 87, about the least normal number.
     """
     x = vmin(vall(real(87)), x)
     magic = vall(real(12582912))  # 1.5 * 2 ** 23: what is added to it is rounded to whole numbers

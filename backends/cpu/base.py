@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib.resources import files
 
 from netdsl.backends.cpu import machine
+from netdsl.backends.task_text import plain_text
 
 PARTS = ("simd", "tile", "prelude", "program", "arena")
 
@@ -30,19 +31,4 @@ def base_text(real: str, here: bool) -> str:
     else:
         text = (folder / "machine.py").read_text()
         head = text.replace("np.float32", f"np.float{8 * wide}")
-    return "\n\n".join([head, *(_plain((folder / f"{part}.py").read_text()) for part in PARTS)])
-
-
-def _plain(text: str) -> str:
-    """A module's text without its docstring and without what it imports from netdsl."""
-    if text.startswith('"""'):
-        text = text.split('"""', 2)[2]
-    kept: list[str] = []
-    inside = False
-    for line in text.splitlines():
-        begins = line.startswith("from netdsl")
-        if begins or inside:
-            inside = "(" in line if begins else not line.startswith(")")
-            continue
-        kept.append(line)
-    return "\n".join(kept).strip("\n")
+    return "\n\n".join([head, *(plain_text((folder / f"{part}.py").read_text()) for part in PARTS)])

@@ -176,7 +176,8 @@ def convolve(
     a, c = x if direct else scratch, scratch if away else out
     few = PANELS // (deep * columns) * columns if deep <= FEW else 0
     some = max(few, columns)
-    tap0 = tap1 = at = 0
+    # No constants: for these, functions would be compiled once more.
+    tap0 = tap1 = at = min(deep, 0)
     while at < deep:
         rows, gap = taps[1], 0
         if mode == ROWED:
@@ -215,7 +216,11 @@ def convolve(
                     n1 = max(min(high, tap1 + rows) - low, 0)
                     a0 = (above + (low - tap1) * apart[1]) * width * channels
                     b = b0 + (low - tap1) * line * columns
-                    a1, a2, ai = apart[1] * width * channels, apart[2] * channels, strides[2] * channels
+                    a1, a2, ai = (
+                        apart[1] * width * channels,
+                        apart[2] * channels,
+                        strides[2] * channels,
+                    )
                     n2, n = (1, line) if near else (taps[2], channels)
                     place = place_of(row, made, lies, every, begin)
                     row += 1

@@ -24,9 +24,7 @@ ENDLESS = 1e300
 """Bounds beyond are none."""
 
 
-def conv_rows(
-    n: int, ci: int, groups: int, i1: int, i2: int, o0: int, o1: int, o2: int
-) -> int:
+def conv_rows(n: int, ci: int, groups: int, i1: int, i2: int, o0: int, o1: int, o2: int) -> int:
     """How many rows the statistics of a convolution have: one for each block of positions."""
     return blocks_of(n * o0, o1, o2, ci // groups * i1 * i2)
 

@@ -11,8 +11,20 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall
 from netdsl.kernel import device, real, routine
 
-CHUNK = 16
-"""So many positions are read at a time: what was begun of a line of memory is then still near."""
+CHUNK = 8
+"""Positions of more vectors of channels are read one by one, in the order in which they lie."""
+
+
+@routine
+def bring(out, o, step, count, channels, x, i, x_step, ref, r, ref_step, coef, k, all, lo, hi):
+    """`fetch`, in the order in which the numbers lie in memory."""
+    one_run = coef.size == 0 and ref.size == 0 and step == channels and x_step == channels
+    few = count if channels <= CHUNK * LANES or one_run else 1
+    for p in range(0, count, max(few, 1)):
+        fetch(
+            out, o + p * step, step, few, channels, x, i + p * x_step, x_step,
+            ref, r + p * ref_step, ref_step, coef, k, all, lo, hi,
+        )  # fmt: skip
 
 
 @device
@@ -37,7 +49,7 @@ def gather_row(
     wipe(out, o, step, a, channels)
     if a < b:
         i = place + begin + a * every
-        fetch(
+        bring(
             out, o + a * step, step, b - a, channels,
             x, i * x_step + k, every * x_step, ref, i * ref_step + k, every * ref_step,
             coef, k, all, lo, hi,
@@ -106,11 +118,10 @@ def gather_flat(
     out, first, last, gap, channels, x, x_step, ref, ref_step, coef, k, all, lo, hi
 ):  # fmt: skip
     """Positions ``first`` to ``last``, some channels of each, ``gap`` numbers apart."""
-    for p in range(first, last, CHUNK):
-        fetch(
-            out, (p - first) * gap, gap, min(CHUNK, last - p), channels,
-            x, p * x_step + k, x_step, ref, p * ref_step + k, ref_step, coef, k, all, lo, hi,
-        )  # fmt: skip
+    bring(
+        out, 0, gap, last - first, channels,
+        x, first * x_step + k, x_step, ref, first * ref_step + k, ref_step, coef, k, all, lo, hi,
+    )  # fmt: skip
 
 
 @routine
@@ -119,7 +130,7 @@ def gather_pictures(
 ):  # fmt: skip
     """Pictures ``first`` to ``last``, each in one piece, ``gap`` numbers apart."""
     for p in range(first, last):
-        fetch(
+        bring(
             out, (p - first) * gap, channels, size, channels,
             x, p * size * x_step + k, x_step, ref, p * size * ref_step + k, ref_step,
             coef, k, all, lo, hi,

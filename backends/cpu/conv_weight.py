@@ -13,6 +13,7 @@ the taps of a row are one product (``joint``), over rows that are padded. `weigh
 
 from __future__ import annotations
 
+from netdsl.backends.cpu.conv_weight_plan import PLANNED, weight_numbers
 from netdsl.backends.cpu.lazy import fetch
 from netdsl.backends.cpu.matmul import add_columns, add_rows, clear, product
 from netdsl.backends.override import task
@@ -235,7 +236,13 @@ def weight_out(out, o0, pitch, sums, at, outs, o_step, ins, i_step, r, r_step, t
                     out[put + i * taps] = sums[get + i * i_step]
 
 
-@task(tasks=weight_tasks, memory=weight_memory, writes=("out", "dbias", "parts"))
+@task(
+    tasks=weight_tasks,
+    memory=weight_memory,
+    writes=("out", "dbias", "parts"),
+    plan=weight_numbers,
+    planned=PLANNED,
+)
 def conv_weight(
     first, last, scratch, out, dbias, parts, x, ref, coef, y, y_ref, y_coef,
     n: int, ci: int, co: int, groups: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,

@@ -20,6 +20,10 @@ NARROWEST = 64
 """Blocks are not made smaller than so many channels for the sake of more tasks."""
 TASKS = 16
 """There shall be about so many tasks, and half as many at least."""
+PLANNED = (
+    "block_i", "block_o", "chunks", "across", "joint", "planes", "rows", "cols", "x_row", "y_row", "span",
+)  # fmt: skip
+"""What a plan tells beside the geometry."""
 SPAN = 4096
 """So many products are added in a row, before they are added to the rest."""
 
@@ -166,3 +170,15 @@ def _blocks(
         if small and blocks * max(1, pieces // 2) >= TASKS // 2:
             break
     return block_i, block_o
+
+
+# fmt: off
+def weight_numbers(
+    n: int, ci: int, co: int, groups: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,
+    k0: int, k1: int, k2: int, s0: int, s1: int, s2: int, p0: int, p1: int, p2: int,
+    d0: int, d1: int, d2: int,
+) -> dict[str, int]:
+    """`weight_plan` of a geometry by its names."""
+    axes = ((i0, i1, i2), (o0, o1, o2), (k0, k1, k2), (s0, s1, s2), (p0, p1, p2), (d0, d1, d2))
+    return weight_plan(Sizes(n, ci, co, groups, *axes))
+# fmt: on

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from netdsl.backends.cpu.conv_weight import sums_steps, weight_out
+from netdsl.backends.cpu.conv_weight_plan import weight_numbers
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.override import task
@@ -39,7 +40,13 @@ def sum_chunks(out, o, step, x, i, x_step, rows, count, chunks, whole, add):
             put_vector(out, o + r * step + j, total, left)
 
 
-@task(tasks=sum_tasks, memory=sum_memory, writes=("out", "dbias"))
+@task(
+    tasks=sum_tasks,
+    memory=sum_memory,
+    writes=("out", "dbias"),
+    plan=weight_numbers,
+    planned=("block_i", "block_o", "chunks", "across", "joint"),
+)
 def conv_weight_sum(
     first, last, scratch, out, dbias, parts, ci: int, co: int, groups: int,
     k0: int, k1: int, k2: int, add: int, block_i: int, block_o: int, chunks: int,

@@ -10,14 +10,14 @@ from netdsl.backends.cpu.conv_block import finish, place_of
 from netdsl.backends.cpu.conv_gather import gather_row
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin, vstore
+from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin
 from netdsl.backends.override import task
-from netdsl.kernel import real, routine
+from netdsl.kernel import device, real, routine
 
-PLACES = 448
+PLACES = 224
 """A task makes about so many positions."""
-VECTORS = 4
-"""A task makes so many vectors of channels."""
+VECTORS = 16
+"""A task makes at most so many vectors of channels."""
 
 
 def depthwise_size(lanes: int, ci: int, co: int, k0: int, k1: int, k2: int) -> int:
@@ -76,9 +76,24 @@ def gather_channels(
         place = ((plane // made[0] * sizes[0] + depth) * sizes[1] + high) * sizes[2]
         same = over == 1 and under == 1
         gather_row(
-            out, line * width * step if same else far, step if same else several,
-            width, several, -pads[2], 1, sizes[2] if inside else 0, place,
-            x, x_step, ref, ref_step, coef, first, all, lo, hi,
+            out,
+            line * width * step if same else far,
+            step if same else several,
+            width,
+            several,
+            -pads[2],
+            1,
+            sizes[2] if inside else 0,
+            place,
+            x,
+            x_step,
+            ref,
+            ref_step,
+            coef,
+            first,
+            all,
+            lo,
+            hi,
         )
         if not same:
             for p in range(width):
@@ -87,16 +102,29 @@ def gather_channels(
                     out[(line * width + p) * step + c] = out[far + p * several + source]
 
 
+@device
+def settle(out, at, v, add, low, high, channels):
+    """Write a vector, within bounds."""
+    if add:
+        v = v + take_vector(out, at, channels)
+    put_vector(out, at, vmin(high, vmax(low, v)), channels)
+
+
 @routine
-def windows_of_row(x, o, count, i, near, weight, w, n0, a0, b0, n1, a1, b1, n2, a2, b2):
-    """A vector of channels for positions of a row, eight at a time; some more may be written."""
-    for p in range(0, count, 8):
-        zero = vall(real(0))
-        a, b, c, d, e, f, g, h = zero, zero, zero, zero, zero, zero, zero, zero
+def eight_windows(
+    out, o, far, bias, k, channels, add, lo, hi, left, x, i, near, weight, w, every_w,
+    n0, a0, b0, n1, a1, b1, n2, a2, b2,
+):  # fmt: skip
+    """All channels of eight positions of a row, or of the ``left`` that there are."""
+    low, high = vall(real(lo)), vall(real(hi))
+    for k_ in range(0, channels, LANES):
+        many = channels - k_
+        start = take_vector(bias, k + k_, many) if bias.size > 0 else vall(real(0))
+        a, b, c, d, e, f, g, h = start, start, start, start, start, start, start, start
         for t0 in range(n0):
             for t1 in range(n1):
-                place = i + p * near + t0 * a0 + t1 * a1
-                at = w + t0 * b0 + t1 * b1
+                place = i + k_ + t0 * a0 + t1 * a1
+                at = w + k_ // LANES * every_w + t0 * b0 + t1 * b1
                 for _ in range(n2):
                     v = vload(weight, at)
                     a = vfma(v, vload(x, place), a)
@@ -109,14 +137,22 @@ def windows_of_row(x, o, count, i, near, weight, w, n0, a0, b0, n1, a1, b1, n2, 
                     h = vfma(v, vload(x, place + 7 * near), h)
                     place += a2
                     at += b2
-        vstore(x, o + p * LANES, a)
-        vstore(x, o + (p + 1) * LANES, b)
-        vstore(x, o + (p + 2) * LANES, c)
-        vstore(x, o + (p + 3) * LANES, d)
-        vstore(x, o + (p + 4) * LANES, e)
-        vstore(x, o + (p + 5) * LANES, f)
-        vstore(x, o + (p + 6) * LANES, g)
-        vstore(x, o + (p + 7) * LANES, h)
+        at = o + k_
+        settle(out, at, a, add, low, high, many)
+        if left > 1:
+            settle(out, at + far, b, add, low, high, many)
+        if left > 2:
+            settle(out, at + 2 * far, c, add, low, high, many)
+        if left > 3:
+            settle(out, at + 3 * far, d, add, low, high, many)
+        if left > 4:
+            settle(out, at + 4 * far, e, add, low, high, many)
+        if left > 5:
+            settle(out, at + 5 * far, f, add, low, high, many)
+        if left > 6:
+            settle(out, at + 6 * far, g, add, low, high, many)
+        if left > 7:
+            settle(out, at + 7 * far, h, add, low, high, many)
 
 
 @routine
@@ -128,24 +164,17 @@ def windows(
     wall = (wide + LANES - 1) // LANES * LANES
     width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
     lines = (count - 1) * strides[1] + (taps[1] - 1) * apart[1] + 1
-    far = (lines * taps[0] * width + 8 * strides[2]) * wall
-    low, high = vall(real(lo)), vall(real(hi))
-    for c in range(0, wide, LANES):
-        more = take_vector(bias, channel + c, wide - c) if bias.size > 0 else vall(real(0))
-        for h in range(count):
-            windows_of_row(
-                scratch, far, made[2], h * strides[1] * width * wall + c, strides[2] * wall,
-                weight, w + c // LANES * every_w[3],
+    for h in range(count):
+        place = place_of(row + h, made, lies, every, begin)
+        for p in range(0, made[2], 8):
+            eight_windows(
+                out, (place + p * every[2]) * step + channel, every[2] * step,
+                bias, channel, wide, add, lo, hi, made[2] - p,
+                scratch, (h * strides[1] * width + p * strides[2]) * wall, strides[2] * wall,
+                weight, w, every_w[3],
                 taps[0], lines * width * wall, every_w[0],
                 taps[1], apart[1] * width * wall, every_w[1], taps[2], apart[2] * wall, every_w[2],
-            )
-            place = place_of(row + h, made, lies, every, begin) * step + channel + c
-            for p in range(made[2]):
-                v = vload(scratch, far + p * LANES) + more
-                if add:
-                    v = v + take_vector(out, place + p * every[2] * step, wide - c)
-                v = vmin(high, vmax(low, v))
-                put_vector(out, place + p * every[2] * step, v, wide - c)
+            )  # fmt: skip
 
 
 def depthwise_rows(n: int, o0: int, o1: int, o2: int) -> int:

@@ -76,6 +76,16 @@ def pick(out, step, x, x_step, count, add):
         o, i = o + np.uintp(step), i + np.uintp(x_step)
 
 
+@routine
+def weave(out, red, green, blue, count):
+    """The three channels of a picture side by side."""
+    one, two, three = np.uintp(1), np.uintp(2), np.uintp(3)
+    for p in range(np.uintp(count)):
+        out[three * p] = red[p]
+        out[three * p + one] = green[p]
+        out[three * p + two] = blue[p]
+
+
 @device
 def number_lanes(scratch):
     """The numbers of the lanes."""
@@ -91,7 +101,10 @@ def to_last(first, last, scratch, out, x, n: int, c: int, positions: int, step: 
     for t in range(first, last):
         image, p = t // runs, t % runs * STRETCH
         count, o = min(STRETCH, positions - p), (image * positions + p) * step
-        if c <= FEW:
+        i = image * c * positions + p
+        if c == 3 and step == 3 and not add:
+            weave(out[o:], x[i:], x[i + positions :], x[i + 2 * positions :], count)
+        elif c <= FEW:
             for k in range(c):
                 i = (image * c + k) * positions + p
                 pick(out[o + k :], step, x[i:], 1, count, add)

@@ -106,7 +106,7 @@ def average_pool(
     p0: int, p1: int, p2: int, f0: int, f1: int, f2: int, e0: int, e1: int, e2: int,
     step: int, x_step: int, lo: float, hi: float,
 ):
-    """The averages over windows; along each axis the places from ``f`` on and before ``e`` count."""
+    """The averages over windows; on every axis places from ``f`` on and before ``e`` count."""
     low, high = factors(scratch, coef, c, lo, hi)
     for t in range(first, last):
         start0, start1 = t // o1 % o0 * s0 - p0, t % o1 * s1 - p1

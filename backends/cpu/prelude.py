@@ -130,6 +130,7 @@ class Kernel:
         self.tasks, self.memory, self.writes = asked(tasks), asked(memory), writes
         self.plan = asked(plan)
         self.passed = [name for name in kinds if name not in planned]
+        self.passed += [name for name in inspect.signature(plan).parameters if name not in kinds]
         self.compiled = None
         self.name = function.__name__.removeprefix("k_")
 

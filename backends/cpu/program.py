@@ -51,7 +51,8 @@ class Program:
         start = len(self.cells)
         for name, kind in kernel.kinds.items():
             self.cells += self.describe(given[name], kind)
-        self.touched.append([(*span(v), n in kernel.writes) for n, v in given.items() if span(v)])
+        spans = {name: span(given[name]) for name in kernel.kinds}
+        self.touched.append([(*s, name in kernel.writes) for name, s in spans.items() if s])
         self.kept.append(given)  # else the arrays would go
         grain = max(1, tasks // (SHARES * self.threads))
         self.names.append(kernel.name)

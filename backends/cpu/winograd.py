@@ -13,7 +13,17 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import output2, output4
-from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spaced, spread
+from netdsl.backends.cpu.winograd_tiles import (
+    BAND,
+    ONE,
+    line_of,
+    put2,
+    put4,
+    spaced,
+    spread,
+    take4,
+    take6,
+)
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -23,13 +33,26 @@ FEW, MANY = 28, 64
 """Tiles of a block for which it pays to read the weights once more, and so many that it is enough."""
 ENOUGH = 16
 """So many tasks keep the threads of most machines at work."""
-CHUNK = 4
-"""So many vectors of channels are brought back at a time."""
-ENDLESS = 1e300
+FORM = 200
+"""Bringing a vector of channels into the form and back takes as long as so many multiplications."""
+WEIGHT = 60
+"""So does reading and writing a number of the weights' form."""
 PANELS = 32
 """A share has whole panels, with the widest of vectors."""
 SHARE = 128
 """A share has no fewer channels out: every share brings the input into its form anew."""
+
+
+def winograd_pays(m, n, ci, co, o1, o2):
+    """Whether Winograd's method is faster than the direct kernels, for 3x3 windows and stride 1.
+
+    What costs are the products, of which tiles at the edges have too many, and beside them bringing
+    every vector of channels into the form and back; the form of many weights must be read.
+    """
+    tiles, taps = n * -(-o1 // m) * -(-o2 // m), (m + 2) ** 2
+    vectors = -(-ci // LANES) + -(-co // LANES)
+    here = tiles * (taps * ci * -(-co // LANES) * LANES + vectors * FORM * taps) + WEIGHT * taps * ci * co
+    return here < n * o1 * o2 * 9 * ci * co
 
 
 def winograd_block(m, n, ci, co, o1, o2):
@@ -100,107 +123,49 @@ def multiply(out, o, o_apart, o_across, x, i, x_apart, x_across, tiles, ci,
 
 
 @device
-def output_row4(x, i, apart):
-    """AT of a row of six."""
-    return output4(
-        vload(x, i),
-        vload(x, i + apart),
-        vload(x, i + 2 * apart),
-        vload(x, i + 3 * apart),
-        vload(x, i + 4 * apart),
-        vload(x, i + 5 * apart),
-    )
+def collect4(out, o, line, step, x, i, apart, own, w):
+    """``AT M A`` of a tile, m = 4; ``own`` holds the columns from ``w`` on meanwhile."""
+    for k in range(6):
+        a, b, c, d, e, f = take6(x, i + k * apart, 6 * apart)
+        put4(own, w + k * LANES, 6 * LANES, output4(a, b, c, d, e, f))
+    for r in range(4):
+        a, b, c, d, e, f = take6(own, w + r * 6 * LANES, ONE * LANES)
+        put4(out, o + r * line, step, output4(a, b, c, d, e, f))
 
 
 @device
-def output_row2(x, i, apart):
-    """AT of a row of four."""
-    return output2(
-        vload(x, i), vload(x, i + apart), vload(x, i + 2 * apart), vload(x, i + 3 * apart)
-    )
+def collect2(out, o, line, step, x, i, apart, own, w):
+    """``AT M A`` of a tile, m = 2."""
+    for k in range(4):
+        a, b, c, d = take4(x, i + k * apart, 4 * apart)
+        put2(own, w + k * LANES, 4 * LANES, output2(a, b, c, d))
+    for r in range(2):
+        a, b, c, d = take4(own, w + r * 4 * LANES, ONE * LANES)
+        put2(out, o + r * line, step, output2(a, b, c, d))
 
 
 @routine
-def collect4(out, o, line, step, x, i, apart, vectors, lo, hi):
-    """``AT M A`` of a tile, m = 4, between bounds: 4 x 4 outputs."""
-    far = 6 * apart
-    low, high = vall(real(lo)), vall(real(hi))
-    for v in range(0, vectors * LANES, LANES):
-        at, to = i + v, o + v
-        r0 = output_row4(x, at, apart)
-        r1 = output_row4(x, at + far, apart)
-        r2 = output_row4(x, at + 2 * far, apart)
-        r3 = output_row4(x, at + 3 * far, apart)
-        r4 = output_row4(x, at + 4 * far, apart)
-        r5 = output_row4(x, at + 5 * far, apart)
-        put_column4(out, to, line, output4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]), low, high)
-        to += step
-        put_column4(out, to, line, output4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]), low, high)
-        to += step
-        put_column4(out, to, line, output4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]), low, high)
-        to += step
-        put_column4(out, to, line, output4(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]), low, high)
-
-
-@device
-def between(x, low, high):
-    """``min(max(x, low), high)``."""
-    return vmin(high, vmax(low, x))
-
-
-@device
-def put_column4(out, o, line, values, low, high):
-    """Four vectors below each other."""
-    vstore(out, o, between(values[0], low, high))
-    vstore(out, o + line, between(values[1], low, high))
-    vstore(out, o + 2 * line, between(values[2], low, high))
-    vstore(out, o + 3 * line, between(values[3], low, high))
-
-
-@routine
-def collect2(out, o, line, step, x, i, apart, vectors, lo, hi):
-    """``AT M A`` of a tile, m = 2, between bounds: 2 x 2 outputs."""
-    far = 4 * apart
-    low, high = vall(real(lo)), vall(real(hi))
-    for v in range(0, vectors * LANES, LANES):
-        at, to = i + v, o + v
-        r0 = output_row2(x, at, apart)
-        r1 = output_row2(x, at + far, apart)
-        r2 = output_row2(x, at + 2 * far, apart)
-        r3 = output_row2(x, at + 3 * far, apart)
-        left = output2(r0[0], r1[0], r2[0], r3[0])
-        right = output2(r0[1], r1[1], r2[1], r3[1])
-        vstore(out, to, between(left[0], low, high))
-        vstore(out, to + line, between(left[1], low, high))
-        vstore(out, to + step, between(right[0], low, high))
-        vstore(out, to + line + step, between(right[1], low, high))
-
-
-@routine
-def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2,
+def finish(out, o, step, x, i, apart, across, band, totals, m, tiles, t, o1, o2,
            channels, add, lo, hi, summing):  # fmt: skip
     """Bring the outputs of a block back, write them and sum them up; returns their positions."""
     across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
-    done = 0
-    low, up = (-ENDLESS, ENDLESS) if add else (lo, hi)  # bounds are those of the sum
     column, row = t % across_tiles * m, t // across_tiles % down_tiles * m
-    base = t // across_tiles // down_tiles * o1
+    base, done, own = t // across_tiles // down_tiles * o1, 0, band + 16 * LANES
+    low, up = vall(real(lo)), vall(real(hi))
     for _ in range(tiles):
         at = o + ((base + row) * o2 + column) * step
         high, wide = min(m, o1 - row), min(m, o2 - column)
-        patched = add or channels % LANES or high < m or wide < m
-        for c in range(0, channels, CHUNK * LANES):
-            left = min(CHUNK * LANES, channels - c)
-            vectors = (left + LANES - 1) // LANES
-            goal, g, line, next = out, at + c, o2 * step, step
-            if patched:
-                goal, g, line, next = x, patch, m * CHUNK * LANES, CHUNK * LANES
+        for c in range(0, channels, LANES):
             if m == 4:
-                collect4(goal, g, line, next, x, i + c, apart, vectors, low, up)
+                collect4(x, band, 4 * LANES, ONE * LANES, x, i + c, apart, x, own)
             else:
-                collect2(goal, g, line, next, x, i + c, apart, vectors, low, up)
-            if patched:
-                put_patch(out, at + c, o2 * step, step, x, patch, m, high, wide, left, add, lo, hi)
+                collect2(x, band, 2 * LANES, ONE * LANES, x, i + c, apart, x, own)
+            for a in range(high):
+                for b in range(wide):
+                    v, to = vload(x, band + (a * m + b) * LANES), at + (a * o2 + b) * step + c
+                    if add:
+                        v = v + take_vector(out, to, channels - c)
+                    put_vector(out, to, vmin(up, vmax(low, v)), channels - c)
         if summing:
             sum_up(x, totals, out, at, o2 * step, step, high, wide, channels, done == 0)
         done += high * wide
@@ -215,21 +180,7 @@ def finish(out, o, step, x, i, apart, across, patch, totals, m, tiles, t, o1, o2
     return done
 
 
-@routine
-def put_patch(out, o, line, step, x, i, m, high, wide, channels, add, lo, hi):
-    """Write what of a tile is inside of the picture."""
-    low, up = vall(real(lo)), vall(real(hi))
-    for a in range(high):
-        for b in range(wide):
-            at, to = i + (a * m + b) * CHUNK * LANES, o + a * line + b * step
-            for c in range(0, channels, LANES):
-                v = vload(x, at + c)
-                if add:
-                    v = between(v + take_vector(out, to + c, channels - c), low, up)
-                put_vector(out, to + c, v, channels - c)
-
-
-@routine
+@device
 def sum_up(x, i, out, o, line, step, high, wide, channels, new):
     """Add a tile to sums: a first value of every channel, deviations from it, and their squares."""
     pitch = (channels + LANES - 1) // LANES * LANES
@@ -249,7 +200,7 @@ def sum_up(x, i, out, o, line, step, high, wide, channels, new):
         vstore(x, i + 2 * pitch + c, vload(x, i + 2 * pitch + c) + squares)
 
 
-@routine
+@device
 def put_sums(sums, s, co, x, i, channels, positions):
     """The sums of a block and of the squared deviations from its own mean, and its positions."""
     pitch = (channels + LANES - 1) // LANES * LANES
@@ -281,7 +232,7 @@ def winograd_forward(
         v = line_of(scratch)
         o = v + taps * x_apart
         band = o + taps * o_apart
-        totals = band + m * m * CHUNK * LANES
+        totals = band + 52 * LANES
         spread(scratch, v, x_apart, x_across, m, 2, tiles, t0, across_tiles, down_tiles, i1, i2,
                p1, p2, ci, 0, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
         multiply(scratch, o, o_apart, o_across, scratch, v, x_apart, x_across, tiles, ci,

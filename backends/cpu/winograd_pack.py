@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vload, vstore
 from netdsl.backends.cpu.winograd_forms import filter2, filter4
-from netdsl.backends.cpu.winograd_tiles import put4, put6
+from netdsl.backends.cpu.winograd_tiles import ONE, put4, put6, take3
 from netdsl.backends.override import task
-from netdsl.kernel import device, real, routine
+from netdsl.kernel import device, real
 
 
 def winograd_pack_size(m, outs, ins):
@@ -15,39 +14,29 @@ def winograd_pack_size(m, outs, ins):
     return (m + 2) ** 2 * ins * (-(-outs // 16) * 16)
 
 
-@routine
-def pack_vector4(out, o, apart, x, i):
-    """``G g GT``, m = 4, of the windows of a vector of outputs."""
-    r0 = filter4(vload(x, i), vload(x, i + LANES), vload(x, i + 2 * LANES))
-    i += 3 * LANES
-    r1 = filter4(vload(x, i), vload(x, i + LANES), vload(x, i + 2 * LANES))
-    i += 3 * LANES
-    r2 = filter4(vload(x, i), vload(x, i + LANES), vload(x, i + 2 * LANES))
-    far = 6 * apart
-    put6(out, o, far, filter4(r0[0], r1[0], r2[0]))
-    put6(out, o + apart, far, filter4(r0[1], r1[1], r2[1]))
-    put6(out, o + 2 * apart, far, filter4(r0[2], r1[2], r2[2]))
-    put6(out, o + 3 * apart, far, filter4(r0[3], r1[3], r2[3]))
-    put6(out, o + 4 * apart, far, filter4(r0[4], r1[4], r2[4]))
-    put6(out, o + 5 * apart, far, filter4(r0[5], r1[5], r2[5]))
+@device
+def pack_vector4(out, o, apart, x, i, own, w):
+    """``G g GT`` of a vector of windows, m = 4; ``own`` holds the rows from ``w`` on meanwhile."""
+    for r in range(3):
+        a, b, c = take3(x, i + r * 3 * LANES, ONE * LANES)
+        put6(own, w + r * 6 * LANES, ONE * LANES, filter4(a, b, c))
+    for k in range(6):
+        a, b, c = take3(own, w + k * LANES, 6 * LANES)
+        put6(out, o + k * apart, 6 * apart, filter4(a, b, c))
 
 
-@routine
-def pack_vector2(out, o, apart, x, i):
-    """``G g GT``, m = 2, of the windows of a vector of outputs."""
-    r0 = filter2(vload(x, i), vload(x, i + LANES), vload(x, i + 2 * LANES))
-    i += 3 * LANES
-    r1 = filter2(vload(x, i), vload(x, i + LANES), vload(x, i + 2 * LANES))
-    i += 3 * LANES
-    r2 = filter2(vload(x, i), vload(x, i + LANES), vload(x, i + 2 * LANES))
-    far = 4 * apart
-    put4(out, o, far, filter2(r0[0], r1[0], r2[0]))
-    put4(out, o + apart, far, filter2(r0[1], r1[1], r2[1]))
-    put4(out, o + 2 * apart, far, filter2(r0[2], r1[2], r2[2]))
-    put4(out, o + 3 * apart, far, filter2(r0[3], r1[3], r2[3]))
+@device
+def pack_vector2(out, o, apart, x, i, own, w):
+    """``G g GT`` of a vector of windows, m = 2."""
+    for r in range(3):
+        a, b, c = take3(x, i + r * 3 * LANES, ONE * LANES)
+        put4(own, w + r * 4 * LANES, ONE * LANES, filter2(a, b, c))
+    for k in range(4):
+        a, b, c = take3(own, w + k * LANES, 4 * LANES)
+        put4(out, o + k * apart, 4 * apart, filter2(a, b, c))
 
 
-@routine
+@device
 def pack_block(out, weight, scratch, m, outs, ins, c, k, back):
     """Pack a panel of outputs from ``c`` on for the inputs from ``k`` on, at most ``LANES``."""
     total = (outs + LANES - 1) // LANES * LANES
@@ -69,13 +58,14 @@ def pack_block(out, weight, scratch, m, outs, ins, c, k, back):
             for j in range(wide, LANES):
                 for w in range(9):
                     scratch[part + (i * 9 + w) * LANES + j] = real(0)
+    own = 18 * LANES * LANES
     for i in range(count):
         for b in range(0, width, LANES):
             o, at = c * ins + (k + i) * width + b, (b + i) * 9 * LANES
             if m == 4:
-                pack_vector4(out, o, total * ins, scratch, at)
+                pack_vector4(out, o, total * ins, scratch, at, scratch, own)
             else:
-                pack_vector2(out, o, total * ins, scratch, at)
+                pack_vector2(out, o, total * ins, scratch, at, scratch, own)
 
 
 def pack_tasks(outs, ins):
@@ -85,7 +75,7 @@ def pack_tasks(outs, ins):
 
 def pack_memory():
     """The windows of a task, with the outputs side by side."""
-    return 2 * 9 * LANES * LANES
+    return (18 * LANES + 18) * LANES
 
 
 @task(tasks=pack_tasks, memory=pack_memory)

@@ -12,6 +12,8 @@ from netdsl.backends.cpu.simd import vall, vload, vload_part, vstore
 from netdsl.backends.cpu.winograd_forms import error2, error4, input2, input4
 from netdsl.kernel import device, real, routine
 
+ONE = 1
+"""A vector is ``ONE * LANES`` long, for Numba a number like others: it compiles once for both."""
 RUN = 16
 """The most tiles of a row that are transformed at a time."""
 BAND = 16384
@@ -80,20 +82,21 @@ def copy(out, o, step, count, channels, x, i, x_step):
 
 
 @device
-def row4(x, i, step):
-    """Four vectors of a row."""
-    return (
-        vload(x, i),
-        vload(x, i + step),
-        vload(x, i + 2 * step),
-        vload(x, i + 3 * step),
-    )
+def take3(x, i, step):
+    """Three vectors, ``step`` apart."""
+    return vload(x, i), vload(x, i + step), vload(x, i + 2 * step)
 
 
 @device
-def input_row4(x, i, step):
-    """BT of a row of six."""
-    return input4(
+def take4(x, i, step):
+    """Four vectors, ``step`` apart."""
+    return vload(x, i), vload(x, i + step), vload(x, i + 2 * step), vload(x, i + 3 * step)
+
+
+@device
+def take6(x, i, step):
+    """Six vectors, ``step`` apart."""
+    return (
         vload(x, i),
         vload(x, i + step),
         vload(x, i + 2 * step),
@@ -104,109 +107,82 @@ def input_row4(x, i, step):
 
 
 @device
-def input_row2(x, i, step):
-    """BT of a row of four."""
-    a, b, c, d = row4(x, i, step)
-    return input2(a, b, c, d)
-
-
-@device
-def error_row4(x, i, step):
-    """A of a row of four."""
-    a, b, c, d = row4(x, i, step)
-    return error4(a, b, c, d)
-
-
-@device
-def put6(out, o, apart, values):
-    """Six vectors, ``apart`` from each other."""
+def put2(out, o, step, values):
+    """Two vectors, ``step`` apart."""
     vstore(out, o, values[0])
-    vstore(out, o + apart, values[1])
-    vstore(out, o + 2 * apart, values[2])
-    vstore(out, o + 3 * apart, values[3])
-    vstore(out, o + 4 * apart, values[4])
-    vstore(out, o + 5 * apart, values[5])
+    vstore(out, o + step, values[1])
 
 
 @device
-def put4(out, o, apart, values):
-    """Four vectors, ``apart`` from each other."""
+def put3(out, o, step, values):
+    """Three vectors, ``step`` apart."""
     vstore(out, o, values[0])
-    vstore(out, o + apart, values[1])
-    vstore(out, o + 2 * apart, values[2])
-    vstore(out, o + 3 * apart, values[3])
+    vstore(out, o + step, values[1])
+    vstore(out, o + 2 * step, values[2])
 
 
-@routine
-def spread_input4(out, o, apart, across, x, i, line, step, count, vectors):
-    """``BT d B`` of ``count`` tiles of a row, m = 4."""
-    far = 6 * apart
-    for k in range(count):
-        for v in range(0, vectors * LANES, LANES):
-            at, to = i + k * 4 * step + v, o + k * across + v
-            r0 = input_row4(x, at, step)
-            r1 = input_row4(x, at + line, step)
-            r2 = input_row4(x, at + 2 * line, step)
-            r3 = input_row4(x, at + 3 * line, step)
-            r4 = input_row4(x, at + 4 * line, step)
-            r5 = input_row4(x, at + 5 * line, step)
-            put6(out, to, far, input4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
-            put6(out, to + apart, far, input4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
-            put6(out, to + 2 * apart, far, input4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
-            put6(out, to + 3 * apart, far, input4(r0[3], r1[3], r2[3], r3[3], r4[3], r5[3]))
-            put6(out, to + 4 * apart, far, input4(r0[4], r1[4], r2[4], r3[4], r4[4], r5[4]))
-            put6(out, to + 5 * apart, far, input4(r0[5], r1[5], r2[5], r3[5], r4[5], r5[5]))
+@device
+def put4(out, o, step, values):
+    """Four vectors, ``step`` apart."""
+    vstore(out, o, values[0])
+    vstore(out, o + step, values[1])
+    vstore(out, o + 2 * step, values[2])
+    vstore(out, o + 3 * step, values[3])
 
 
-@routine
-def spread_input2(out, o, apart, across, x, i, line, step, count, vectors):
-    """``BT d B`` of ``count`` tiles of a row, m = 2."""
-    far = 4 * apart
-    for k in range(count):
-        for v in range(0, vectors * LANES, LANES):
-            at, to = i + k * 2 * step + v, o + k * across + v
-            r0 = input_row2(x, at, step)
-            r1 = input_row2(x, at + line, step)
-            r2 = input_row2(x, at + 2 * line, step)
-            r3 = input_row2(x, at + 3 * line, step)
-            put4(out, to, far, input2(r0[0], r1[0], r2[0], r3[0]))
-            put4(out, to + apart, far, input2(r0[1], r1[1], r2[1], r3[1]))
-            put4(out, to + 2 * apart, far, input2(r0[2], r1[2], r2[2], r3[2]))
-            put4(out, to + 3 * apart, far, input2(r0[3], r1[3], r2[3], r3[3]))
+@device
+def put6(out, o, step, values):
+    """Six vectors, ``step`` apart."""
+    vstore(out, o, values[0])
+    vstore(out, o + step, values[1])
+    vstore(out, o + 2 * step, values[2])
+    vstore(out, o + 3 * step, values[3])
+    vstore(out, o + 4 * step, values[4])
+    vstore(out, o + 5 * step, values[5])
 
 
-@routine
-def spread_error4(out, o, apart, across, x, i, line, step, count, vectors):
-    """``A dy AT`` of ``count`` tiles of a row, m = 4."""
-    far = 6 * apart
-    for k in range(count):
-        for v in range(0, vectors * LANES, LANES):
-            at, to = i + k * 4 * step + v, o + k * across + v
-            r0 = error_row4(x, at, step)
-            r1 = error_row4(x, at + line, step)
-            r2 = error_row4(x, at + 2 * line, step)
-            r3 = error_row4(x, at + 3 * line, step)
-            put6(out, to, far, error4(r0[0], r1[0], r2[0], r3[0]))
-            put6(out, to + apart, far, error4(r0[1], r1[1], r2[1], r3[1]))
-            put6(out, to + 2 * apart, far, error4(r0[2], r1[2], r2[2], r3[2]))
-            put6(out, to + 3 * apart, far, error4(r0[3], r1[3], r2[3], r3[3]))
-            put6(out, to + 4 * apart, far, error4(r0[4], r1[4], r2[4], r3[4]))
-            put6(out, to + 5 * apart, far, error4(r0[5], r1[5], r2[5], r3[5]))
+@device
+def spread_input4(out, o, apart, x, i, line, step, own, w):
+    """``BT d B`` of a tile, m = 4; ``own`` holds the rows from ``w`` on meanwhile."""
+    for r in range(6):
+        a, b, c, d, e, f = take6(x, i + r * line, step)
+        put6(own, w + r * 6 * LANES, ONE * LANES, input4(a, b, c, d, e, f))
+    for k in range(6):
+        a, b, c, d, e, f = take6(own, w + k * LANES, 6 * LANES)
+        put6(out, o + k * apart, 6 * apart, input4(a, b, c, d, e, f))
 
 
-@routine
-def spread_error2(out, o, apart, across, x, i, line, step, count, vectors):
-    """``A dy AT`` of ``count`` tiles of a row, m = 2."""
-    far = 4 * apart
-    for k in range(count):
-        for v in range(0, vectors * LANES, LANES):
-            at, to = i + k * 2 * step + v, o + k * across + v
-            r0 = error2(vload(x, at), vload(x, at + step))
-            r1 = error2(vload(x, at + line), vload(x, at + line + step))
-            put4(out, to, far, error2(r0[0], r1[0]))
-            put4(out, to + apart, far, error2(r0[1], r1[1]))
-            put4(out, to + 2 * apart, far, error2(r0[2], r1[2]))
-            put4(out, to + 3 * apart, far, error2(r0[3], r1[3]))
+@device
+def spread_input2(out, o, apart, x, i, line, step, own, w):
+    """``BT d B`` of a tile, m = 2."""
+    for r in range(4):
+        a, b, c, d = take4(x, i + r * line, step)
+        put4(own, w + r * 4 * LANES, ONE * LANES, input2(a, b, c, d))
+    for k in range(4):
+        a, b, c, d = take4(own, w + k * LANES, 4 * LANES)
+        put4(out, o + k * apart, 4 * apart, input2(a, b, c, d))
+
+
+@device
+def spread_error4(out, o, apart, x, i, line, step, own, w):
+    """``A dy AT`` of a tile, m = 4."""
+    for r in range(4):
+        a, b, c, d = take4(x, i + r * line, step)
+        put6(own, w + r * 6 * LANES, ONE * LANES, error4(a, b, c, d))
+    for k in range(6):
+        a, b, c, d = take4(own, w + k * LANES, 6 * LANES)
+        put6(out, o + k * apart, 6 * apart, error4(a, b, c, d))
+
+
+@device
+def spread_error2(out, o, apart, x, i, line, step, own, w):
+    """``A dy AT`` of a tile, m = 2."""
+    for r in range(2):
+        a, b = vload(x, i + r * line), vload(x, i + r * line + step)
+        put4(own, w + r * 4 * LANES, ONE * LANES, error2(a, b))
+    for k in range(4):
+        a, b = vload(own, w + k * LANES), vload(own, w + (k + 4) * LANES)
+        put4(out, o + k * apart, 4 * apart, error2(a, b))
 
 
 @routine
@@ -218,7 +194,8 @@ def spread(out, o, apart, across, m, halo, tiles, t, across_tiles, down_tiles, i
     picture is made first, with what is around the picture, since most pictures are small.
     """
     column, row = t % across_tiles, t // across_tiles % down_tiles
-    base = t // across_tiles // down_tiles * i1 * i2
+    base, own = t // across_tiles // down_tiles * i1 * i2, b
+    b += 36 * LANES
     while tiles > 0:
         run = min(RUN, tiles, across_tiles - column)
         side, width = m + halo, run * m + halo
@@ -227,8 +204,18 @@ def spread(out, o, apart, across, m, halo, tiles, t, across_tiles, down_tiles, i
             left = min(chunk, channels - k)
             bring(band, b, width, chunk, side, row * m - p1, column * m - p2, i1, i2, base, left,
                   x, x_step, c + k, ref, ref_step, coef, all, lo, hi)  # fmt: skip
-            spread_one(out, o + k, apart, across, m, halo, band, b, width * chunk, chunk, run,
-                       (left + LANES - 1) // LANES)  # fmt: skip
+            line = width * chunk
+            for j in range(run * ((left + LANES - 1) // LANES)):
+                tile, v = j % run, j // run * LANES
+                to, at = o + tile * across + k + v, b + tile * m * chunk + v
+                if halo and m == 4:
+                    spread_input4(out, to, apart, band, at, line, chunk, band, own)
+                elif halo:
+                    spread_input2(out, to, apart, band, at, line, chunk, band, own)
+                elif m == 4:
+                    spread_error4(out, to, apart, band, at, line, chunk, band, own)
+                else:
+                    spread_error2(out, to, apart, band, at, line, chunk, band, own)
         o += run * across
         tiles -= run
         column += run
@@ -238,17 +225,3 @@ def spread(out, o, apart, across, m, halo, tiles, t, across_tiles, down_tiles, i
         if row == down_tiles:
             row = 0
             base += i1 * i2
-
-
-@device
-def spread_one(out, o, apart, across, m, halo, x, i, line, step, count, vectors):
-    """The forms of ``count`` tiles of a row."""
-    if halo:
-        if m == 4:
-            spread_input4(out, o, apart, across, x, i, line, step, count, vectors)
-        else:
-            spread_input2(out, o, apart, across, x, i, line, step, count, vectors)
-    elif m == 4:
-        spread_error4(out, o, apart, across, x, i, line, step, count, vectors)
-    else:
-        spread_error2(out, o, apart, across, x, i, line, step, count, vectors)

@@ -9,12 +9,20 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vload, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import weight2, weight4
-from netdsl.backends.cpu.winograd_tiles import BAND, line_of, spaced, spread
+from netdsl.backends.cpu.winograd_tiles import (
+    BAND,
+    ONE,
+    line_of,
+    put3,
+    spaced,
+    spread,
+    take4,
+    take6,
+)
 from netdsl.backends.override import task
-from netdsl.kernel import device, real, routine
+from netdsl.kernel import device, routine
 
 PART = 128
 """A task has no more channels in or out: their sums are to stay in a core's cache."""
@@ -72,71 +80,38 @@ def multiply_up(out, o, o_apart, o_across, y, e, e_apart, e_across, x, v, v_apar
 
 
 @device
-def weight_row4(x, i, apart):
-    """GT of a row of six."""
-    return weight4(
-        vload(x, i),
-        vload(x, i + apart),
-        vload(x, i + 2 * apart),
-        vload(x, i + 3 * apart),
-        vload(x, i + 4 * apart),
-        vload(x, i + 5 * apart),
-    )
+def collect_weight4(out, o, x, i, apart, own, w):
+    """``GT S G`` of a window, m = 4; ``own`` holds the columns from ``w`` on meanwhile."""
+    for k in range(6):
+        a, b, c, d, e, f = take6(x, i + k * apart, 6 * apart)
+        put3(own, w + k * LANES, 6 * LANES, weight4(a, b, c, d, e, f))
+    for r in range(3):
+        a, b, c, d, e, f = take6(own, w + r * 6 * LANES, ONE * LANES)
+        put3(out, o + r * 3 * LANES, ONE * LANES, weight4(a, b, c, d, e, f))
 
 
 @device
-def weight_row2(x, i, apart):
-    """GT of a row of four."""
-    return weight2(
-        vload(x, i), vload(x, i + apart), vload(x, i + 2 * apart), vload(x, i + 3 * apart)
-    )
-
-
-@device
-def put_column3(out, o, values):
-    """Three vectors of a column of a window."""
-    vstore(out, o, values[0])
-    vstore(out, o + 3 * LANES, values[1])
-    vstore(out, o + 6 * LANES, values[2])
-
-
-@routine
-def collect_weight4(out, o, x, i, apart):
-    """``GT S G``, m = 4: the windows of a vector of channels in."""
-    far = 6 * apart
-    r0 = weight_row4(x, i, apart)
-    r1 = weight_row4(x, i + far, apart)
-    r2 = weight_row4(x, i + 2 * far, apart)
-    r3 = weight_row4(x, i + 3 * far, apart)
-    r4 = weight_row4(x, i + 4 * far, apart)
-    r5 = weight_row4(x, i + 5 * far, apart)
-    put_column3(out, o, weight4(r0[0], r1[0], r2[0], r3[0], r4[0], r5[0]))
-    put_column3(out, o + LANES, weight4(r0[1], r1[1], r2[1], r3[1], r4[1], r5[1]))
-    put_column3(out, o + 2 * LANES, weight4(r0[2], r1[2], r2[2], r3[2], r4[2], r5[2]))
-
-
-@routine
-def collect_weight2(out, o, x, i, apart):
-    """``GT S G``, m = 2: the windows of a vector of channels in."""
-    far = 4 * apart
-    r0 = weight_row2(x, i, apart)
-    r1 = weight_row2(x, i + far, apart)
-    r2 = weight_row2(x, i + 2 * far, apart)
-    r3 = weight_row2(x, i + 3 * far, apart)
-    put_column3(out, o, weight2(r0[0], r1[0], r2[0], r3[0]))
-    put_column3(out, o + LANES, weight2(r0[1], r1[1], r2[1], r3[1]))
-    put_column3(out, o + 2 * LANES, weight2(r0[2], r1[2], r2[2], r3[2]))
+def collect_weight2(out, o, x, i, apart, own, w):
+    """``GT S G`` of a window, m = 2."""
+    for k in range(4):
+        a, b, c, d = take4(x, i + k * apart, 4 * apart)
+        put3(own, w + k * LANES, 4 * LANES, weight2(a, b, c, d))
+    for r in range(3):
+        a, b, c, d = take4(own, w + r * 4 * LANES, ONE * LANES)
+        put3(out, o + r * 3 * LANES, ONE * LANES, weight2(a, b, c, d))
 
 
 @routine
 def put_weights(out, o, scratch, s, o_apart, o_across, patch, m, rows, cols, ins, add):
     """Bring the sums of a part back and write them as (out, in, window)."""
+    own = patch + 9 * LANES
     for r in range(rows):
         for c in range(0, cols, LANES):
+            at = s + r * o_across + c
             if m == 4:
-                collect_weight4(scratch, patch, scratch, s + r * o_across + c, o_apart)
+                collect_weight4(scratch, patch, scratch, at, o_apart, scratch, own)
             else:
-                collect_weight2(scratch, patch, scratch, s + r * o_across + c, o_apart)
+                collect_weight2(scratch, patch, scratch, at, o_apart, scratch, own)
             at = o + (r * ins + c) * 9
             for i in range(min(LANES, cols - c)):
                 for w in range(9):
@@ -155,7 +130,7 @@ def winograd_weight(
 ):
     # fmt: on
     across, down = (o2 + m - 1) // m, (o1 + m - 1) // m
-    tiles, taps = n * across * down, (m + 2) * (m + 2)
+    tiles, taps, none = n * across * down, (m + 2) * (m + 2), 0 * ONE
     ins, outs = (ci + PART - 1) // PART, (co + PART - 1) // PART
     for t in range(first, last):
         chunk, c, r = t // (ins * outs), t % ins * PART, t // ins % outs * PART
@@ -170,10 +145,11 @@ def winograd_weight(
         begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
         for k in range(begin, end, TILES):
             count = min(TILES, end - k)
-            spread(scratch, v, v_apart, v_across, m, 2, count, k, across, down, i1, i2, p1, p2,
+            spread(scratch, v, v_apart, v_across, m, 2 * ONE, count, k, across, down, i1, i2, p1, p2,
                    cols, c, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
-            spread(scratch, e, e_apart, e_across, m, 0, count, k, across, down, o1, o2, 0, 0,
-                   rows, r, scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi)  # fmt: skip
+            spread(scratch, e, e_apart, e_across, m, none, count, k, across, down, o1, o2, none,
+                   none, rows, r, scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co,
+                   y_lo, y_hi)  # fmt: skip
             multiply_up(scratch, s, o_apart, o_across, scratch, e, e_apart, e_across,
                         scratch, v, v_apart, v_across, m, rows, cols, count, k > begin)  # fmt: skip
         o = (chunk * co * ci + r * ci + c) * 9

@@ -10,6 +10,9 @@ from typing import Any
 from netdsl.backends.cpu.conv_backward import conv_backward
 from netdsl.backends.cpu.conv_forward import conv_forward, conv_rows
 from netdsl.backends.cpu.conv_pack import pack_backward, pack_forward, packed_size
+from netdsl.backends.cpu.conv_weight import conv_weight
+from netdsl.backends.cpu.conv_weight_plan import parts_size, weight_numbers
+from netdsl.backends.cpu.conv_weight_sum import conv_weight_sum
 from netdsl.backends.cpu.lower.clamp import follows
 from netdsl.backends.cpu.lower.geometry import sizes, weight_window, window
 from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source
@@ -103,6 +106,44 @@ def backward(low: Lowering, call: Call) -> bool:
     return True
 
 
+def by_weight(low: Lowering, call: Call) -> bool:
+    """``dweight``, and ``dbias`` with it."""
+    dy, x, out = low.source(buffer_of(call, "dy")), buffer_of(call, "x"), call.out.buffer
+    geometry = numbers(call, x, buffer_of(call, "dy"), out)
+    source = low.source(x)
+    bias = low.of_owner(call).get("dbias")
+    add, dbias = int(call.add), None
+    if bias is not None and int(bias.add) == add:
+        low.take(bias)
+        dbias = low.operand(bias.out.buffer)
+    parts = low.aux(call, "parts", most_parts(geometry))
+    low.emit(
+        conv_weight,
+        low.operand(out),
+        {
+            "dbias": dbias, "parts": low.operand(parts), "x": source.x, "ref": source.ref,
+            "coef": source.coef, **seen("y", dy),
+        },
+        {
+            **geometry, **distances("y", dy), "x_step": source.step, "ref_step": source.ref_step,
+            "add": add, "lo": source.lo, "hi": source.hi,
+        },
+    )  # fmt: skip
+    reads = {"dbias": dbias, "parts": low.operand(parts)}
+    low.emit(conv_weight_sum, low.operand(out), reads, {**geometry, "add": add})
+    return True
+
+
+def most_parts(geometry: Mapping[str, Number]) -> int:
+    """How much room partial sums want, whatever the batch."""
+    found = 0
+    for count in (1, 2, 4, 8, 16, 32, 64, 1024):
+        known = {name: count if n is COUNT else n for name, n in geometry.items()}
+        asked = {name: known[name] for name in signature(weight_numbers).parameters}
+        found = max(found, parts_size(weight_numbers(**asked)))  # type: ignore[arg-type]
+    return found
+
+
 def seen(name: str, source: Source) -> dict[str, Operand | None]:
     """The three arrays of a tensor that may be lazy."""
     return {name: source.x, f"{name}_ref": source.ref, f"{name}_coef": source.coef}
@@ -116,4 +157,4 @@ def distances(name: str, source: Source) -> dict[str, Number]:
     }  # fmt: skip
 
 
-RULES = {(Conv, "y"): forward, (Conv, "dx"): backward}
+RULES = {(Conv, "y"): forward, (Conv, "dx"): backward, (Conv, "dweight"): by_weight}

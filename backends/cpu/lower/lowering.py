@@ -232,10 +232,8 @@ class Lowering:
         task = task_of(body)
         assert task is not None
         baked = baked or {}
-        left = {*baked, *task.planned}
-        kinds = {name: kind for name, kind in task.operands.items() if name not in left}
-        arrays = [name for name, kind in kinds.items() if kind in ("array", "words")]
-        passed = {name: numbers[name] for name in kinds if name not in arrays}
+        arrays = [name for name, kind in task.operands.items() if kind in ("array", "words")]
+        passed = {name: numbers[name] for name in task.numbers if name not in baked}
         written = [out, *(reads[name] for name in task.writes if name != arrays[0])]
         for operand in written:
             if operand is not None:
