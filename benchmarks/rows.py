@@ -31,7 +31,7 @@ class Row:
     batch: int
     bar: float = 1.0
     train: bool = True
-    rate: float = 0.01
+    rate: float = 0.001
     words: int = 0
     places: tuple[int, ...] = ()
     params: Mapping[str, Any] = field(default_factory=dict)
@@ -65,15 +65,13 @@ class Row:
 MLP = Row("MLP 784-512-512-10", "library.Perceptron", "mlp", (1, 28, 28), 10, 128, 1.0)
 LENET5 = Row("LeNet-5, 28x28", "lenet5.LeNet5", "lenet5", (1, 28, 28), 10, 128, 4.0)
 RESNET20 = Row("ResNet-20, CIFAR", "library.CifarResNet", "resnet20", CIFAR, 10, 64, 1.8)
-VGG11 = Row("VGG-11, CIFAR", "vgg11.VGG11", "vgg11", CIFAR, 10, 64, 1.5, rate=0.001)
+VGG11 = Row("VGG-11, CIFAR", "vgg11.VGG11", "vgg11", CIFAR, 10, 64, 1.5)
 VGG16 = Row("VGG-16, 224x224", "library.Sixteen", "vgg16", IMAGENET, 1000, 8)
 RESNET18 = Row("ResNet-18, 64x64", "resnet18.ResNet18", "resnet18", (3, 64, 64), 200, 32, 1.6)
 RESNET50 = Row("ResNet-50, 224x224", "library.Bottlenecks", "resnet50", IMAGENET, 1000, 8, 1.1)
 DENSENET = Row("DenseNet-BC-100, CIFAR", "library.CifarDenseNet", "densenet", CIFAR, 10, 32, 1.5)
 GOOGLENET = Row("GoogLeNet, 224x224", "inception.GoogLeNet", "googlenet", IMAGENET, 1000, 8, 1.2)
-UNET = Row(
-    "U-Net, 128x128", "unet.UNet", "unet", (1, 128, 128), 2, 4, 1.5, rate=0.001, places=(128, 128)
-)
+UNET = Row("U-Net, 128x128", "unet.UNet", "unet", (1, 128, 128), 2, 4, 1.5, places=(128, 128))
 LSTM = Row("LSTM 128, 200 words", "reviews.Reviews", "lstm", (200,), 2, 32, 1.2, words=20_000)
 MOBILENET = Row(
     "MobileNet v2, 224x224", "mobilenet_v2.MobileNetV2", "mobilenet_v2", IMAGENET, 1000, 1

@@ -2,21 +2,42 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from functools import cache
 from itertools import product
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pytest
-from cpu_kernels import NOTHING, Lazy, built, gaps, lazy, run
+from cpu_kernels import NOTHING, Lazy, gaps, lazy
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from netdsl.backends.cpu.build import build
 from netdsl.backends.cpu.conv_weight import conv_weight
 from netdsl.backends.cpu.conv_weight_plan import Sizes, parts_size, weight_plan
 from netdsl.backends.cpu.conv_weight_sum import conv_weight_sum
-from netdsl.backends.cpu.depthwise_weight import depthwise_plan, depthwise_weight
+from netdsl.backends.cpu.depthwise_plan import depthwise_numbers
+from netdsl.backends.cpu.depthwise_weight import depthwise_weight, depthwise_weight_sum
+from netdsl.backends.override import task_of
 
 FORMS = ("plain", "forward", "passed", "backward")
+
+
+@cache
+def unplanned(kernel: Any) -> Any:
+    """A kernel whose plan is passed like any other number."""
+    body = FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__)
+    declared = task_of(kernel)
+    assert declared is not None
+    body.__dict__["task"] = replace(declared, plan=None, planned=())
+    return build(body)
+
+
+def run(kernel: Any, threads: int = 1, **operands: Any) -> None:
+    flat = {n: v.reshape(-1) if isinstance(v, np.ndarray) else v for n, v in operands.items()}
+    unplanned(kernel)(threads=threads, **flat)
 
 
 def axes(draw: st.DrawFn, least: int, most: int) -> tuple[int, int, int]:
@@ -53,11 +74,14 @@ def plans(draw: st.DrawFn, sizes: Sizes) -> dict[str, int]:
     block_i = cig if joint else draw(st.integers(1, cig + 3))
     block_o = draw(st.integers(1, cog + 3))
     some = st.integers(1, 4)
+    planes, rows, cols = draw(some), draw(some), draw(some)
+    pieces = -(-plan["n"] * plan["o0"] // planes)
+    pieces *= -(-plan["o1"] // rows) * -(-plan["o2"] // cols)
     return {
         **plan,
         **{"across": draw(st.integers(0, 1)), "joint": int(joint), "span": draw(some)},
-        **{"block_i": block_i, "block_o": block_o, "chunks": draw(some)},
-        **{"planes": draw(some), "rows": draw(some), "cols": draw(some)},
+        **{"block_i": block_i, "block_o": block_o, "chunks": min(pieces, draw(some))},
+        **{"planes": planes, "rows": rows, "cols": cols},
         **{"x_row": cig if joint else block_i + draw(some), "y_row": block_o + draw(some)},
     }
 
@@ -136,18 +160,17 @@ def check_depthwise(data: st.DataObject) -> None:
     forms = data.draw(st.tuples(st.sampled_from(FORMS), st.sampled_from(FORMS)))
     add, more = data.draw(st.integers(0, 1)), data.draw(st.sampled_from([0, 3]))
     x, y = lazies(np.random.default_rng(0), shape, forms)
-    plan = depthwise_plan(shape.n, shape.ci, shape.o, int(np.prod(shape.k)))
+    plan, some = depthwise_numbers(shape.n, *shape.o), st.integers(1, 4)
     if data.draw(st.booleans()):
-        plan |= {"rows": data.draw(st.integers(1, 4)), "cols": data.draw(st.integers(1, 4))}
+        plan = {"rows": data.draw(some), "cols": data.draw(some), "chunks": data.draw(some)}
     out = np.ones((shape.ci, 1, *shape.k), np.float32)
     bias = np.ones(shape.ci if data.draw(st.booleans()) else 0, np.float32)
-    parts = np.full(plan.pop("parts"), np.nan, np.float32)
+    size = plan["chunks"] * (int(np.prod(shape.k)) + 1) * shape.ci
+    parts = np.full(size, np.nan, np.float32)
     numbers = {f"{a}{j}": getattr(shape, a)[j] for a in "iokspd" for j in range(3)}
     numbers |= {"n": shape.n, "ci": shape.ci, **plan}
     run(depthwise_weight, dbias=bias, parts=parts, **operands(x, y, more), **numbers)
-    single = {"ci": 1, "co": shape.ci, "groups": 1, "block_i": 1, "block_o": shape.ci}
-    forms_ = {"across": 0, "joint": 0, "add": add}
-    run(conv_weight_sum, out=out, dbias=bias, parts=parts, **{**numbers, **single, **forms_})
+    run(depthwise_weight_sum, out=out, dbias=bias, parts=parts, **numbers, add=add)
     compare(out, bias, shape, x, y, add)
 
 
@@ -170,15 +193,13 @@ def test_threads_do_not_change_bits() -> None:
     plan = weight_plan(shape)
     assert plan["chunks"] > 1, "else there is nothing to see"
     x, y = lazies(np.random.default_rng(0), shape, ("plain", "plain"))
-    given_ = {n: np.ravel(v) if isinstance(v, np.ndarray) else v for n, v in plan.items()}
-    given_ |= {**operands(x, y, 0), "add": 0, "dbias": NOTHING}
-    given_ = {n: v.ravel() if isinstance(v, np.ndarray) else v for n, v in given_.items()}
+    given_ = {**operands(x, y, 0), **plan, "add": 0, "dbias": NOTHING}
     found = []
     for threads in (1, 3):
         out = np.zeros(shape.co * shape.ci * 9, np.float32)
         parts = np.zeros(parts_size(plan), np.float32)
         for kernel in (conv_weight, conv_weight_sum):
-            built(kernel)(threads=threads, out=out, parts=parts, **given_)
+            run(kernel, threads, out=out, parts=parts, **given_)
         found.append(out)
     assert found[0].tobytes() == found[1].tobytes()
 

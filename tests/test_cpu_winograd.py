@@ -26,7 +26,7 @@ from netdsl.backends.cpu.winograd_weight import (
     winograd_weight_sum,
 )
 
-BOUNDS = {("f4", 2): 6e-7, ("f4", 4): 3.5e-6, ("f8", 2): 2e-15, ("f8", 4): 2e-14}
+BOUNDS = {("f4", 2): 6e-7, ("f4", 4): 2.5e-6, ("f8", 2): 2e-15, ("f8", 4): 1e-14}
 """How far a convolution may be off, root mean square over that of the outcome."""
 TYPES = {"f4": np.float32, "f8": np.float64}
 

@@ -1,7 +1,7 @@
 """Gradient of a convolution by its input: each position gathers from the windows that saw it.
 
-Where the stride is not 1, positions of equal remainder are a phase: all of them are seen by the same
-taps, and the gradient is a convolution of stride 1 over ``dy`` with these taps.
+Where the stride is not 1, positions of equal remainder are a phase: all of them are seen by the
+same taps, and the gradient is a convolution of stride 1 over ``dy`` with these taps.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Convolution: ``y[n, o, p] = sum over c, t of w[o, c, t] * x[n, c, s * p + d * t - pad] + b[o]``."""
+"""Convolution: ``y[n, o, p] = b[o] + sum over c, t of w[o, c, t] x[n, c, s p + d t - pad]``."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """What a convolution reads, brought into a thread's own memory: with zeros around, or tap by tap.
 
-Positions of an output are counted in rows: row ``r`` is one row of a plane of a picture, and rows of
-all planes and all pictures follow one another. Sizes come as triples: depth, height, width.
+Positions of an output are counted in rows: row ``r`` is one row of a plane of a picture, and rows
+of all planes and all pictures follow one another. Sizes come as triples: depth, height, width.
 """
 
 from __future__ import annotations
@@ -64,8 +64,8 @@ def gather_rows(
 ):  # fmt: skip
     """The rows of ``x`` that the rows ``first`` to ``last`` of an output see, with zeros around.
 
-    Of the taps along the depth only ``tap``. The rows for each plane follow one another; those above
-    and below a plane are left out.
+    Of the taps along the depth only ``tap``. The rows for each plane follow one another; those
+    above and below a plane are left out.
     """
     width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
     line, row = 0, first

@@ -1,10 +1,10 @@
 """Weights of convolutions as the tiles read them: panels of a few vectors of output channels.
 
-A panel holds, for every tap and every input channel, the weights of ``panel_wide`` vectors of output
-channels: ``[group][panel][k0][k1][k2][channels in][wide * LANES]``, with zeros behind the last channel.
-For the gradient by the input the two kinds of channels change places and the taps run backwards. With
-a stride, positions of the input fall into phases: those of one phase see the same taps, and each tap
-belongs to one phase. The panels of the phases follow one another.
+A panel holds, for every tap and every input channel, the weights of ``panel_wide`` vectors of
+output channels: ``[group][panel][k0][k1][k2][channels in][wide * LANES]``, with zeros behind the
+last channel. For the gradient by the input the two kinds of channels change places and the taps run
+backwards. With a stride, positions of the input fall into phases: those of one phase see the same
+taps, and each tap belongs to one phase. The panels of the phases follow one another.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def panel_count(channels):
 def phase_of(r, k, s, p, d):
     """What the positions ``q * s + r`` of an axis see: a window of stride 1 over the gradient.
 
-    The first of its taps, how far apart they are, how many; and, of that window, dilation and padding.
+    The first of its taps, how far apart they are, how many; and that window's dilation and padding.
     """
     common, rest = s, d
     while rest:
@@ -115,7 +115,7 @@ def pack_backward(
                 tap2 = f2 + (n2 - 1 - q % n2) * a2
                 place = (t // panels * outer * inner + channel) * taps
                 place += (tap0 * k1 + tap1) * k2 + tap2
-                for o in range(outer):
+                for _ in range(outer):
                     for j in range(here):
                         out[target + j] = weight[place + j * taps]
                     for j in range(here, columns):

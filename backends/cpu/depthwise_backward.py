@@ -14,8 +14,8 @@ def depthwise_back_tasks(
     n: int, ci: int, i0: int, i1: int, i2: int, s0: int, s1: int, s2: int
 ) -> int:
     """A task for some rows of every phase of a plane and some channels."""
-    few = max(PLACES // -(-i2 // s2), 1)
-    return n * -(-i0 // s0) * -(-(-(-i1 // s1)) // few) * -(-ci // (VECTORS * LANES))
+    few, high = max(PLACES // -(-i2 // s2), 1), -(-i1 // s1)
+    return n * -(-i0 // s0) * -(-high // few) * -(-ci // (VECTORS * LANES))
 
 
 def depthwise_back_memory(

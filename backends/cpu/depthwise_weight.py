@@ -1,12 +1,14 @@
 """The gradient of a depthwise convolution by its weights: vectors go over the channels.
 
-A task goes over a chunk of the positions and has sums of its own in ``parts``; `conv_weight_sum`
-adds them, called as for one input channel: ``ci`` and ``groups`` 1, ``block_i`` 1, ``block_o`` all.
+Each channel has one output. A task goes over a chunk of the positions and has sums of its own in
+``parts``; `depthwise_weight_sum` adds them.
 """
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.conv_weight import part
+from netdsl.backends.cpu.conv_weight import part, weight_out
+from netdsl.backends.cpu.conv_weight_sum import sum_chunks
+from netdsl.backends.cpu.depthwise_plan import depthwise_numbers
 from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.matmul import clear
@@ -14,10 +16,8 @@ from netdsl.backends.cpu.simd import vall, vfma, vload, vstore
 from netdsl.backends.override import task
 from netdsl.kernel import real, routine
 
-POSITIONS = 224
-"""A piece has about so many positions: those of a vector of channels stay in the nearest cache."""
-CHUNKS = 16
-"""Into so many chunks the positions fall apart, if there are enough of them."""
+SLAB = 64
+"""So many channels are added by a task."""
 
 
 def depthwise_tasks(chunks):
@@ -120,7 +120,13 @@ def depthwise_taps(scratch, at, ys, parts, put, channel, channels, k, s, d, rows
 
 
 # fmt: off
-@task(tasks=depthwise_tasks, memory=depthwise_memory, writes=("parts",))
+@task(
+    tasks=depthwise_tasks,
+    memory=depthwise_memory,
+    writes=("parts",),
+    plan=depthwise_numbers,
+    planned=("chunks", "rows", "cols"),
+)
 def depthwise_weight(
     first, last, scratch, dbias, parts, x, ref, coef, y, y_ref, y_coef,
     n: int, ci: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,
@@ -175,10 +181,34 @@ def depthwise_weight(
                     )  # fmt: skip
 
 
-def depthwise_plan(n: int, ci: int, o: tuple[int, int, int], taps: int) -> dict[str, int]:
-    """How `depthwise_weight` falls apart, and how many numbers ``parts`` has."""
-    cols = -(-o[2] // -(-o[2] // POSITIONS))
-    rows = -(-o[1] // -(-o[1] // max(1, POSITIONS // cols)))
-    pieces = n * o[0] * -(-o[1] // rows) * -(-o[2] // cols)
-    chunks = max(2, min(CHUNKS, pieces))
-    return {"rows": rows, "cols": cols, "chunks": chunks, "parts": chunks * (taps + 1) * ci}
+def slabs(ci):
+    """A task for some channels."""
+    return (ci + SLAB - 1) // SLAB
+
+
+def slab_memory(k0, k1, k2):
+    """The sums of some channels."""
+    return k0 * k1 * k2 * SLAB
+
+
+# fmt: off
+@task(
+    tasks=slabs,
+    memory=slab_memory,
+    writes=("out", "dbias"),
+    plan=depthwise_numbers,
+    planned=("chunks",),
+)
+def depthwise_weight_sum(
+    first, last, scratch, out, dbias, parts, ci: int, k0: int, k1: int, k2: int, add: int,
+    chunks: int,
+):
+    """Follows `depthwise_weight`: adds the chunks in their order, in the logical layout."""
+    # fmt: on
+    taps = k0 * k1 * k2
+    for t in range(first, last):
+        c, count = t * SLAB, min(SLAB, ci - t * SLAB)
+        sum_chunks(scratch, 0, SLAB, parts, c, ci, taps, count, chunks, taps * ci, 0)
+        weight_out(out, c * taps, taps, scratch, 0, count, 1, 1, SLAB, 1, 0, taps, SLAB, add)
+        if dbias.size:
+            sum_chunks(dbias, c, 1, parts, chunks * taps * ci + c, 1, 1, count, chunks, ci, add)

@@ -133,6 +133,24 @@ def share_row(scratch, at, o2, channels, count, k2, s2, p2, f2, e2):
 
 
 @routine
+def gather_vector(out, o, step, channels, left, add, dy, at, deep, i, j, o2, i2, table):
+    """As `gather_row`, for one vector of channels: one row of windows after the other."""
+    zero, written = vall(real(0)), add
+    for u in range(i):
+        for v in range(j):
+            g = at + u * deep + v * o2 * channels
+            for r in range(i2):
+                total = take_vector(out, o + r * step, left) if written else zero
+                for w in range(int(table[r]), int(table[i2 + r])):
+                    total = total + take_vector(dy, g + w * channels, left)
+                put_vector(out, o + r * step, total, left)
+            written = 1
+    if not written:
+        for r in range(i2):
+            put_vector(out, o + r * step, zero, left)
+
+
+@routine
 def gather_row(out, o, step, channels, add, dy, at, deep, i, j, o2, i2, table):
     """What the positions of a row get from ``i`` times ``j`` rows of windows that lie over it.
 
@@ -155,17 +173,12 @@ def gather_row(out, o, step, channels, add, dy, at, deep, i, j, o2, i2, table):
                         v2, v3 = v2 + vload(dy, g + 2 * LANES), v3 + vload(dy, g + 3 * LANES)
                         g += channels
             put_four(out, o + ch, v0, v1, v2, v3)
-        for ch in range(four, channels, LANES):
-            left = channels - ch
-            total = take_vector(out, o + ch, left) if add else vall(real(0))
-            for u in range(i):
-                for v in range(j):
-                    g = at + u * deep + (v * o2 + k) * channels + ch
-                    for _ in range(k, k_end):
-                        total = total + take_vector(dy, g, left)
-                        g += channels
-            put_vector(out, o + ch, total, left)
         o += step
+    o -= i2 * step
+    for ch in range(four, channels, LANES):
+        gather_vector(
+            out, o + ch, step, channels, channels - ch, add, dy, at + ch, deep, i, j, o2, i2, table
+        )
 
 
 def average_memory(c, i2, o0, o1, o2, k0, k1, s0, s1):

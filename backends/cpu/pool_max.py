@@ -149,6 +149,38 @@ def won(total, index, e, dy, i, here):
 
 
 @routine
+def gather_vector(
+    out, o, step, channels, left, add, dy, at, deep, index, e, i, i_end, j, j_end, p, q,
+    o1, o2, i2, k1, k2, s0, s1, s2, p2, d0, d1, d2, table,
+):  # fmt: skip
+    """As `gather_row`, for one vector of channels: one row of windows after the other."""
+    zero, written = vall(real(0)), add
+    for u in range(i, i_end):
+        a = tap_of(p - u * s0, d0)
+        for v in range(j, j_end):
+            b = tap_of(q - v * s1, d1)
+            if a < 0 or b < 0:
+                continue
+            f = e + (u * o1 + v) * o2 * channels
+            g = at + (u - i) * deep + (v - j) * o2 * channels
+            for r in range(i2):
+                total = take_vector(out, o + r * step, left) if written else zero
+                for w in range(int(table[r]), int(table[i2 + r])):
+                    d = tap_of(r + p2 - w * s2, d2)
+                    if d >= 0:
+                        here = vall(real((a * k1 + b) * k2 + d))
+                        winner = take_vector(index, f + w * channels, left)
+                        part = take_vector(dy, g + w * channels, left)
+                        part = vmost(winner, here, vmost(here, winner, part, zero), zero)
+                        total = total + part
+                put_vector(out, o + r * step, total, left)
+            written = 1
+    if not written:
+        for r in range(i2):
+            put_vector(out, o + r * step, zero, left)
+
+
+@routine
 def gather_row(
     out, o, step, channels, add, dy, at, deep, index, e, i, i_end, j, j_end, p, q,
     o1, o2, i2, k1, k2, s0, s1, s2, p2, d0, d1, d2, table,
@@ -182,24 +214,13 @@ def gather_row(
                             v2 = won(v2, index, f1 + 2 * LANES, dy, g1 + 2 * LANES, here)
                             v3 = won(v3, index, f1 + 3 * LANES, dy, g1 + 3 * LANES, here)
             put_four(out, o + ch, v0, v1, v2, v3)
-        for ch in range(four, channels, LANES):
-            left, zero = channels - ch, vall(real(0))
-            total = take_vector(out, o + ch, left) if add else zero
-            for u in range(i, i_end):
-                a = tap_of(p - u * s0, d0)
-                for v in range(j, j_end):
-                    b = tap_of(q - v * s1, d1)
-                    f = e + (u * o1 + v) * o2 * channels + ch
-                    g = at + (u - i) * deep + (v - j) * o2 * channels + ch
-                    for w in range(k, k_end if a >= 0 and b >= 0 else k):
-                        d, f1, g1 = tap_of(r + p2 - w * s2, d2), f + w * channels, g + w * channels
-                        if d >= 0:
-                            here = vall(real((a * k1 + b) * k2 + d))
-                            winner, part = take_vector(index, f1, left), take_vector(dy, g1, left)
-                            part = vmost(winner, here, vmost(here, winner, part, zero), zero)
-                            total = total + part
-            put_vector(out, o + ch, total, left)
         o += step
+    o -= i2 * step
+    for ch in range(four, channels, LANES):
+        gather_vector(
+            out, o + ch, step, channels, channels - ch, add, dy, at + ch, deep, index, e + ch,
+            i, i_end, j, j_end, p, q, o1, o2, i2, k1, k2, s0, s1, s2, p2, d0, d1, d2, table,
+        )  # fmt: skip
 
 
 # fmt: off

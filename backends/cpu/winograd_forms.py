@@ -1,14 +1,18 @@
 """Winograd's small convolutions: m outputs of a window of three with m + 2 products instead of 3m.
 
 ``y = AT [(G g) * (BT d)]`` for m = 2 and m = 4, and the same along both axes of a picture; the
-gradient by ``g`` is ``GT [(BT d) * (A dy)]``. The matrices are those of Lavin and Gray 2015 (Fast
-algorithms for convolutional neural networks); here they are as sums, one function for each.
+gradient by ``g`` is ``GT [(BT d) * (A dy)]`` (Lavin and Gray 2015, Fast algorithms for
+convolutional neural networks). Here the matrices are as sums, one function for each. For m = 4
+polynomials are taken at 0, -p, p, -q, q and infinity. Lavin and Gray have 1 and 2 for p and q; with
+the roots of 1/2 and 2 the rounding errors are half as large.
 """
 
 from __future__ import annotations
 
 from netdsl.backends.cpu.simd import vall, vfma
 from netdsl.kernel import device, real
+
+P, Q = 0.5**0.5, 2.0**0.5
 
 
 @device
@@ -21,14 +25,20 @@ def input2(a, b, c, d):
 def input4(a, b, c, d, e, f):
     """BT, m = 4.
 
-    4 0 -5 0 1 0 | 0 -4 -4 1 1 0 | 0 4 -4 -1 1 0 | 0 -2 -1 2 1 0 | 0 2 -1 -2 1 0 | 0 4 0 -5 0 1.
+    1 0 -5/2 0 1 0 | 0 -2p -2 p 1 0 | 0 2p -2 -p 1 0 | 0 -q/2 -1/2 q 1 0 | 0 q/2 -1/2 -q 1 0 |
+    0 1 0 -5/2 0 1.
     """
-    two, four, five = vall(real(2)), vall(real(4)), vall(real(-5))
-    less = vall(real(-4))
-    even, odd = vfma(less, c, e), vfma(less, b, d)
-    near, far = e - c, two * (d - b)
-    first, last = vfma(four, a, vfma(five, c, e)), vfma(four, b, vfma(five, d, f))
-    return first, even + odd, even - odd, near + far, near - far, last
+    both, two, half = vall(real(-2.5)), vall(real(-2)), vall(real(-0.5))
+    even, odd = vfma(two, c, e), vfma(two, b, d)
+    wide_even, wide_odd = vfma(half, c, e), vfma(half, b, d)
+    return (
+        vfma(both, c, a + e),
+        vfma(vall(real(P)), odd, even),
+        vfma(vall(real(-P)), odd, even),
+        vfma(vall(real(Q)), wide_odd, wide_even),
+        vfma(vall(real(-Q)), wide_odd, wide_even),
+        vfma(both, d, b + f),
+    )
 
 
 @device
@@ -39,11 +49,16 @@ def output2(a, b, c, d):
 
 @device
 def output4(a, b, c, d, e, f):
-    """AT, m = 4: 1 1 1 1 1 0 | 0 1 -1 2 -2 0 | 0 1 1 4 4 0 | 0 1 -1 8 -8 1."""
+    """AT, m = 4: 1 1 1 1 1 0 | 0 p -p q -q 0 | 0 1/2 1/2 2 2 0 | 0 p/2 -p/2 2q -2q 1."""
     even, odd, wide_even, wide_odd = b + c, b - c, d + e, d - e
-    two, four, eight = vall(real(2)), vall(real(4)), vall(real(8))
-    first, second = a + (even + wide_even), vfma(two, wide_odd, odd)
-    return first, second, vfma(four, wide_even, even), vfma(eight, wide_odd, odd) + f
+    two, half = vall(real(2)), vall(real(0.5))
+    odd, wide_odd = vall(real(P)) * odd, vall(real(Q)) * wide_odd
+    return (
+        a + (even + wide_even),
+        odd + wide_odd,
+        vfma(two, wide_even, half * even),
+        vfma(two, wide_odd, vfma(half, odd, f)),
+    )
 
 
 @device
@@ -54,11 +69,21 @@ def error2(a, b):
 
 @device
 def error4(a, b, c, d):
-    """A, m = 4: 1 0 0 0 | 1 1 1 1 | 1 -1 1 -1 | 1 2 4 8 | 1 -2 4 -8 | 0 0 0 1."""
-    two, four, eight = vall(real(2)), vall(real(4)), vall(real(8))
-    even, odd = a + c, b + d
-    wide_even, wide_odd = vfma(four, c, a), vfma(eight, d, two * b)
-    return a, even + odd, even - odd, wide_even + wide_odd, wide_even - wide_odd, d
+    """A, m = 4.
+
+    1 0 0 0 | 1 p 1/2 p/2 | 1 -p 1/2 -p/2 | 1 q 2 2q | 1 -q 2 -2q | 0 0 0 1.
+    """
+    two, half = vall(real(2)), vall(real(0.5))
+    even, odd = vfma(half, c, a), vfma(half, d, b)
+    wide_even, wide_odd = vfma(two, c, a), vfma(two, d, b)
+    return (
+        a,
+        vfma(vall(real(P)), odd, even),
+        vfma(vall(real(-P)), odd, even),
+        vfma(vall(real(Q)), wide_odd, wide_even),
+        vfma(vall(real(-Q)), wide_odd, wide_even),
+        d,
+    )
 
 
 @device
@@ -70,16 +95,18 @@ def filter2(a, b, c):
 
 @device
 def filter4(a, b, c):
-    """G, m = 4: 1/4 0 0 | -1/6 -1/6 -1/6 | -1/6 1/6 -1/6 | 1/24 1/12 1/6 | 1/24 -1/12 1/6 | 0 0 1."""
-    quarter, half = vall(real(0.25)), vall(real(0.5))
-    sixth, less = vall(real(1 / 6)), vall(real(-1 / 6))
-    even, odd = vfma(quarter, a, c), half * b
+    """G, m = 4.
+
+    1 0 0 | -2/3 -2p/3 -1/3 | -2/3 2p/3 -1/3 | 1/6 q/6 1/3 | 1/6 -q/6 1/3 | 0 0 1.
+    """
+    thirds, sixth = vall(real(-2 / 3)), vall(real(1 / 6))
+    even, wide = vfma(vall(real(0.5)), c, a), vfma(vall(real(2)), c, a)
     return (
-        quarter * a,
-        less * ((a + c) + b),
-        less * ((a + c) - b),
-        sixth * (even + odd),
-        sixth * (even - odd),
+        a,
+        thirds * vfma(vall(real(P)), b, even),
+        thirds * vfma(vall(real(-P)), b, even),
+        sixth * vfma(vall(real(Q)), b, wide),
+        sixth * vfma(vall(real(-Q)), b, wide),
         c,
     )
 
@@ -95,9 +122,12 @@ def weight2(a, b, c, d):
 def weight4(a, b, c, d, e, f):
     """GT, m = 4.
 
-    1/4 -1/6 -1/6 1/24 1/24 0 | 0 -1/6 1/6 1/12 -1/12 0 | 0 -1/6 -1/6 1/6 1/6 1.
+    1 -2/3 -2/3 1/6 1/6 0 | 0 -2p/3 2p/3 q/6 -q/6 0 | 0 -1/3 -1/3 1/3 1/3 1.
     """
-    quarter, sixth, half = vall(real(0.25)), vall(real(1 / 6)), vall(real(0.5))
+    thirds, sixth, third = vall(real(-2 / 3)), vall(real(1 / 6)), vall(real(1 / 3))
     near, far = b + c, d + e
-    first = vfma(sixth, vfma(quarter, far, vall(real(0)) - near), quarter * a)
-    return first, sixth * vfma(half, d - e, c - b), vfma(sixth, far - near, f)
+    return (
+        vfma(thirds, near, vfma(sixth, far, a)),
+        vfma(vall(real(-2 / 3 * P)), b - c, vall(real(1 / 6 * Q)) * (d - e)),
+        vfma(third, far - near, f),
+    )

@@ -83,6 +83,7 @@ class Lowering:
         self.taken: set[int] = set()
         self.lazy: dict[Buffer, Lazy] = {}
         self.plain: dict[Buffer, Buffer] = {}
+        self.homes: dict[Buffer, Buffer] = {}
         self.made: list[Call] = []
         self.first: list[Call] = []
         self.notes: dict[Any, Any] = {}
@@ -143,12 +144,19 @@ class Lowering:
 
     # ---- tensors -----------------------------------------------------------------
 
+    def home(self, buffer: Buffer) -> Buffer:
+        """The buffer in whose memory a tensor is: mostly its own."""
+        while buffer in self.homes:
+            buffer = self.homes[buffer]
+        return buffer
+
     def operand(self, buffer: Buffer) -> Operand:
         """A buffer as it lies in memory."""
-        return Operand(buffer, (-1,), memory=True)
+        return Operand(self.home(buffer), (-1,), memory=True)
 
     def step(self, buffer: Buffer) -> int:
         """How far positions are apart."""
+        buffer = self.home(buffer)
         place = self.places.get(buffer)
         return (place.host if place else buffer).tensor.channels
 
@@ -171,9 +179,20 @@ class Lowering:
         """Write a lazy tensor to its memory."""
         if buffer not in self.lazy:
             return
-        source = self.source(buffer)
-        del self.lazy[buffer]
-        self.spread(source, buffer, 0)
+        source, lazy = self.source(buffer), self.lazy.pop(buffer)
+        if lazy == Lazy(lazy.x) and self.free(lazy.x, buffer):
+            self.homes[buffer] = lazy.x
+        else:
+            self.spread(source, buffer, 0)
+
+    def free(self, memory: Buffer, wanted: Buffer) -> bool:
+        """Whether nobody reads a buffer any more, so that another tensor can stay in its memory."""
+        if self.ahead(memory) or {memory, wanted} & self.kept or wanted in self.places:
+            return False
+        if any(place.host == wanted for place in self.places.values()):
+            return False
+        others = (b for b, lazy in self.lazy.items() if memory in lazy.needs())
+        return memory.role == wanted.role == "grad" and not any(map(self.ahead, others))
 
     def spread(self, source: Source, out: Buffer, add: int) -> None:
         """Write, or add, a tensor that is made while it is read."""
@@ -187,8 +206,9 @@ class Lowering:
     def before(self, out: Buffer) -> None:
         """See to it that what is made from a buffer is made before the buffer changes."""
         self.plain.pop(out, None)
+        out = self.home(out)
         for buffer, lazy in list(self.lazy.items()):
-            if out in lazy.needs() and buffer != out:
+            if out in map(self.home, lazy.needs()) and self.home(buffer) != out:
                 if self.ahead(buffer) or buffer in self.kept:
                     self.store(buffer)
                 else:
@@ -255,6 +275,8 @@ class Lowering:
         for operand in operands:
             if operand is not call.out or call.add:
                 self.store(operand.buffer)
+        call = self.at_home(call)
+        operands = (call.out, *call.operands())
         if call.kernel.scalar and all(self.whole(operand) for operand in operands):
             reads = {name: self.each(read, self.as_it_lies) for name, read in call.reads.items()}
             self.before(call.out.buffer)
@@ -272,6 +294,15 @@ class Lowering:
             self.made.append(replace(call, out=replace(call.out, strided=True), reads=reads))
         else:
             self.turned(call, reads)
+
+    def at_home(self, call: Call) -> Call:
+        """A call that finds tensors where they are."""
+
+        def there(operand: Operand) -> Operand:
+            return replace(operand, buffer=self.home(operand.buffer))
+
+        reads = {name: self.each(read, there) for name, read in call.reads.items()}
+        return replace(call, out=there(call.out), reads=reads)
 
     def turned(self, call: Call, reads: Mapping[str, Any]) -> None:
         """A call that makes a picture in the logical order, which is then put in the other one."""
