@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cache
 from hashlib import sha256
 from importlib.resources import files
 from textwrap import fill
 
-from netdsl.backends.kernels import KernelText, function_name, kernel_text
+from netdsl.backends.kernels import KernelText, defined, function_name, kernel_text
 from netdsl.backends.model_text import ModelText, counting, whose
 from netdsl.backends.model_text import safe_place as safe_place
+from netdsl.backends.separate import separate
 from netdsl.schedule import Call, Schedule
 from netdsl.target import Target
 
@@ -71,17 +71,20 @@ def emit(schedule: Schedule, target: Target, about: str, real: str = "f4") -> st
     model = ModelText.of(schedule, kernels.values())
     functions: dict[str, None] = {}
     texts: list[str] = []
-    for text, calls in kernels.items():
-        functions.update(dict.fromkeys(text.functions))
-        texts.append(f"{_comment(calls)}\n{text.named(model.kernel(calls[0]))}")
     base_imports, base = _split(target.base(real, False))
     engine_imports, engine = _split(ENGINE)
+    taken = defined(f"{base}\n{engine}")
+    plain = KernelText(tuple(counting(schedule.calls())), model.text())
+    *own, plain = separate([*kernels, plain], taken)
+    for text, calls in zip(own, kernels.values(), strict=True):
+        functions.update(dict.fromkeys(text.functions))
+        texts.append(f"{_comment(calls)}\n{text.named(model.kernel(calls[0]))}")
     body = [
         base,
         *_section("The mathematics of the layers", functions),
         *_section("The kernels", texts),
-        *_section("The engine, the same for every network", [engine, *counting(schedule.calls())]),
-        *_section(f"The network {schedule.name}", [model.text()]),
+        *_section("The engine, the same for every network", [engine]),
+        *_section(f"The network {schedule.name}", [*plain.functions, plain.body]),
     ]
     return _module(about, [*base_imports, *engine_imports], body)
 
@@ -117,19 +120,6 @@ def kernel_file(text: KernelText, name: str, base: File) -> File:
     return File(name, _module(f"The kernel {name}.", imports, parts))
 
 
-@cache
-def defined(text: str) -> frozenset[str]:
-    """The names that a module's text gives to things."""
-    found: set[str] = set()
-    for node in ast.parse(text).body:
-        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign):
-            names = (each for target in node.targets for each in ast.walk(target))
-            found |= {name.id for name in names if isinstance(name, ast.Name)}
-    return frozenset(found)
-
-
 def _kernels(schedule: Schedule, target: Target, real: str) -> dict[KernelText, list[Call]]:
     """The kernels of a schedule: each text once, with the calls that it serves."""
     found: dict[KernelText, list[Call]] = {}
@@ -161,25 +151,36 @@ def _split(text: str) -> tuple[list[str], str]:
 
 def _module(about: str, imports: Iterable[str], body: Iterable[str]) -> str:
     """A module: its docstring, those of the imports that it uses, and its parts."""
-    text = "\n\n\n".join(part.strip("\n") for part in body if part)
+    parts = [_split(part) for part in body if part]
+    text = "\n\n\n".join(part for _, part in parts)
     words = set(re.findall(r"\w+", text))
-    used = filter(None, (_used(line, words) for line in dict.fromkeys(imports)))
+    wanted = [*imports, *(line for lines, _ in parts for line in lines)]
     begin = f'"""{about}"""\n\nfrom __future__ import annotations'
-    return f"{begin}\n\n{_sorted(used)}\n\n{text}\n"
+    return f"{begin}\n\n{_sorted(_used(wanted, words))}\n\n{text}\n"
 
 
-def _used(line: str, words: set[str]) -> str:
-    """An import without the names that nothing uses; empty if none is left."""
-    (statement,) = ast.parse(line).body
-    assert isinstance(statement, (ast.Import, ast.ImportFrom))
-    statement.names = [name for name in statement.names if (name.asname or name.name) in words]
-    return ast.unparse(statement) if statement.names else ""
+def _used(lines: Iterable[str], words: set[str]) -> Iterator[str]:
+    """Imports, one line for each module, without the names that nothing uses."""
+    modules: dict[str, dict[str, None]] = {}
+    for line in lines:
+        (statement,) = ast.parse(line).body
+        if isinstance(statement, ast.ImportFrom):
+            names = {n.name: None for n in statement.names if (n.asname or n.name) in words}
+            if any(n.asname for n in statement.names):
+                yield line
+            elif names:
+                modules.setdefault(statement.module or "", {}).update(names)
+        elif isinstance(statement, ast.Import):
+            if any((n.asname or n.name) in words for n in statement.names):
+                yield line
+    for module, names in modules.items():
+        yield f"from {module} import {', '.join(sorted(names))}"
 
 
 def _sorted(lines: Iterable[str]) -> str:
     """Imports in the usual order: the standard library, what is installed, the kernels."""
     groups: dict[int, list[str]] = {0: [], 1: [], 2: []}
-    for line in sorted(lines, key=lambda line: (line.startswith("from"), line)):
+    for line in sorted(set(lines), key=lambda line: (line.startswith("from"), line)):
         package = line.split()[1].split(".")[0]
         groups[2 if package == PACKAGE else 1 if package in ("numpy", "numba") else 0].append(line)
     return "\n\n".join("\n".join(group) for group in groups.values() if group)

@@ -127,7 +127,9 @@ def _element(call: Call, index: tuple[str, ...]) -> str:
 
 
 def function_name(op: Op, kernel: Kernel) -> str:
-    """What the mathematics of a kernel is called: ``conv_dx``."""
+    """What the mathematics of a kernel is called: ``conv_dx``; a task has a name of its own."""
+    if task_of(kernel.fn):
+        return kernel.fn.__name__
     return f"{op.name}_{kernel.fn.__name__}"
 
 
@@ -177,6 +179,19 @@ def body_text(fn: Callable[..., Any]) -> str:
     depth = 0
     for i, line in enumerate(lines):
         depth += line.count("(") - line.count(")")
-        if depth == 0 and line.endswith(":"):
+        if depth == 0 and line.partition("#")[0].rstrip().endswith(":"):
             return "\n".join(lines[i + 1 :])
     raise AssertionError(f"{fn} has no body")
+
+
+@cache
+def defined(text: str) -> frozenset[str]:
+    """The names that a module's text gives to things."""
+    found: set[str] = set()
+    for node in ast.parse(text).body:
+        if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, ast.Assign):
+            names = (each for target in node.targets for each in ast.walk(target))
+            found |= {name.id for name in names if isinstance(name, ast.Name)}
+    return frozenset(found)

@@ -10,6 +10,7 @@ from math import isinf, prod
 from typing import Any
 
 from netdsl.backends.kernels import constants, plain_callees, source_text
+from netdsl.backends.override import task_of
 from netdsl.schedule import Buffer, Call, Counted, Number, Operand, Scaled, Schedule, Symbol
 from netdsl.tensor import dims_text
 
@@ -39,6 +40,8 @@ class Names:
 
     def kernel(self, call: Call) -> str:
         """What a kernel is called that is made for a call: ``k_conv1_y``."""
+        if task_of(call.kernel.fn):
+            return f"k_{call.kernel.fn.__name__}"
         owner = call.owner.replace(".", "_") or "update"
         add = "_add" if call.add else ""
         return f"k_{owner}_{call.kernel.fn.__name__}{add}"
@@ -210,18 +213,19 @@ class ModelText:
             if whose(call) != comment:
                 comment = whose(call)
                 yield f"        # {comment}"
-            operands = call.arguments() if call.kernel.fn.__dict__.get("task") else call.operands()
+            operands = call.arguments() if task_of(call.kernel.fn) else call.operands()
             arguments = [self.argument(operand) for operand in (call.out, *operands)]
             arguments += map(_number, call.passed.values())
             yield f"        {self.kernel(call)}({', '.join(arguments)})"
-
 
     def argument(self, operand: Operand | None) -> str:
         """An array that a kernel is given, or one of no size."""
         return "self.nothing" if operand is None else self.names.attribute(operand)
 
 
-def lives(schedule: Schedule, buffers: Iterable[Buffer]) -> dict[Buffer, tuple[tuple[int, int], ...]]:
+def lives(
+    schedule: Schedule, buffers: Iterable[Buffer]
+) -> dict[Buffer, tuple[tuple[int, int], ...]]:
     """From which call to which each buffer is wanted: in training, evaluation and prediction.
 
     What the user gives is there from the beginning, what he gets until after the end, and what is

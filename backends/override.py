@@ -42,7 +42,6 @@ class Task:
         parameters = list(inspect.signature(self.body).parameters.values())[3:]
         return {p.name: _kind(p.annotation) for p in parameters}
 
-
     @property
     def numbers(self) -> tuple[str, ...]:
         """The numbers that a call passes, in order: also those that only the plan asks for."""

@@ -29,7 +29,11 @@ def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
     helpers = [*more, *helpers]
     lines = [
         *head(kinds, _declared(task), "first, last"),
-        "    scratch = own_memory(memory_, size_)",
+        *(
+            ["    scratch = own_memory(memory_, size_)"]
+            if "scratch" in body_text(task.body)
+            else []
+        ),
         *(f"    {name} = {value!r}" for name, value in baked.items()),
         body_text(task.body),
     ]

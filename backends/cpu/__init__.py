@@ -65,7 +65,10 @@ def _rows(plan: KernelPlan) -> str:
     others = ", ".join(plan.operands)
     lines = ["@device", f"def {{name}}_row(row_, {others}):"]
     for axis in range(len(outer) - 1, 0, -1):
-        lines += [f"    {outer[axis]} = row_ % out.shape[{axis}]", f"    row_ //= out.shape[{axis}]"]
+        lines += [
+            f"    {outer[axis]} = row_ % out.shape[{axis}]",
+            f"    row_ //= out.shape[{axis}]",
+        ]
     lines += [
         f"    {outer[0]} = row_",
         f"    for {inner} in range(out.shape[{len(outer)}]):",

@@ -7,14 +7,16 @@ LINE = 64  # tensors begin with a line of the cache
 
 def memory_of(shapes, lives):
     """An array for every tensor of a step, of its shape and type, all in one piece of memory."""
-    sizes = {n: int(np.prod(shape)) * np.dtype(kind).itemsize for n, (shape, kind) in shapes.items()}
+    sizes = {
+        n: int(np.prod(shape)) * np.dtype(kind).itemsize for n, (shape, kind) in shapes.items()
+    }
     places, size = arrange(sizes, lives)
     arena = np.zeros(size + 2 * LINE, np.uint8)
     start = -arena.ctypes.data % LINE
     return {
-        name: arena[start + at : start + at + sizes[name]].view(shapes[name][1]).reshape(
-            shapes[name][0]
-        )
+        name: arena[start + at : start + at + sizes[name]]
+        .view(shapes[name][1])
+        .reshape(shapes[name][0])
         for name, at in places.items()
     }
 

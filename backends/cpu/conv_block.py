@@ -1,8 +1,10 @@
 """A block of a convolution: some rows of output positions, some panels of output channels.
 
-What the windows see comes into the thread's own memory, some taps or channels at a time, and the tiles
-go over it: along the rows where rows are long; over a matrix that holds what each position sees where
-they are short or where a window is one position; and over ``x`` itself where it is such a matrix.
+What the windows see comes into the thread's own memory, and the tiles go over it in one of four
+ways. ``ROWED``: along the rows of positions, where these are long. ``PICTURED``: at each position of
+small pictures, along the pictures, so that taps outside of them cost nothing. ``MATRIX``: over a
+matrix of what each position sees, where there are few positions or one tap. ``FLAT``: over ``x``
+as it is, where it is such a matrix.
 """
 
 from __future__ import annotations
@@ -30,7 +32,11 @@ STORE = 5 << 16
 DEEP = 768
 """So many columns of a matrix are made at a time."""
 LONG = 2304
-"""So many columns of rows are taken at a time, at least one row of taps."""
+"""So many columns of rows are taken at a time, at least one row of taps;"""
+NEAR = 320
+"""where tiles are of fewer rows, so many: their part of a panel then stays in the nearest cache."""
+TALL = 12
+"""Tiles of fewer rows read panels so often that it matters from where."""
 SHORT = 7
 """Fewer positions do not fill a tile."""
 PARTS = 16
@@ -177,19 +183,23 @@ def convolve(
     few = PANELS // (deep * columns) * columns if deep <= FEW else 0
     some = max(few, columns)
     # No constants: for these, functions would be compiled once more.
-    tap0 = tap1 = at = min(deep, 0)
+    tap0 = tap1 = along = at = min(deep, 0)
+    fits = ROWS[columns // LANES - 1]
+    most = LONG if made[2] >= TALL * ((made[2] - 1) // fits + 1) else NEAR
     while at < deep:
         rows, gap = taps[1], 0
         if mode == ROWED:
-            rows = min(max(1, LONG // line), taps[1] - tap1)
+            rows = min(max(1, most // line), taps[1] - tap1)
             stop = at + rows * line
+            if near and line > most:
+                stop = at + min((line - 1) // ((line - 1) // most + 1) + 1, line - along)
         elif mode == PICTURED or direct:
             stop = deep
             gap = sizes[1] * sizes[2] * channels + LANES
         else:
             stop = min(at + DEEP, deep)
             gap = stop - at + LANES
-        if not direct and (mode != ROWED or tap1 == 0):
+        if not direct and (mode != ROWED or tap1 + along == 0):
             gather(
                 mode, scratch, first, last, at, stop, tap0, gap, channels,
                 sizes, made, taps, strides, pads, apart,
@@ -199,34 +209,36 @@ def convolve(
         for j in range(0, outer, some):
             cols = min(some, outer - j)
             b0 = w + j * deep + at * columns
-            items, above, row = 1, tap1 * apart[1], first
+            items, above, row, place = 1, tap1 * apart[1], first, first * made[2]
             if mode == ROWED:
                 items = last - first
             elif mode == PICTURED:
                 items = made[1] * made[2]
+            h = min(first, 0)
             for item in range(items):
                 count, n1, n2, n, b = made[2], 1, 1, stop - at, b0
                 ai = x_step if direct else gap
                 a0 = first * made[2] * x_step + k if direct else 0
                 a1 = a2 = 0
                 if mode == ROWED:
-                    h = row % made[1]
-                    low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
+                    h = row % made[1] if item == 0 else h
+                    low, high = 0, taps[1]
+                    top = h * strides[1] - pads[1]
+                    if top < 0 or top + (taps[1] - 1) * apart[1] >= sizes[1]:
+                        low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
                     low = min(max(low, tap1), tap1 + rows)
                     n1 = max(min(high, tap1 + rows) - low, 0)
-                    a0 = (above + (low - tap1) * apart[1]) * width * channels
+                    a0 = (above + (low - tap1) * apart[1]) * width * channels + along
                     b = b0 + (low - tap1) * line * columns
-                    a1, a2, ai = (
-                        apart[1] * width * channels,
-                        apart[2] * channels,
-                        strides[2] * channels,
-                    )
-                    n2, n = (1, line) if near else (taps[2], channels)
-                    place = place_of(row, made, lies, every, begin)
-                    row += 1
-                    above += strides[1]
-                    if h == made[1] - 1:
-                        above += (taps[1] - 1) * apart[1] + 1 - strides[1]
+                    a1, a2 = apart[1] * width * channels, apart[2] * channels
+                    ai = strides[2] * channels
+                    n2, n = (1, min(line, n)) if near else (taps[2], channels)
+                    place += every[1] * lies[2]
+                    if item == 0 or h == 0:
+                        place = place_of(row, made, lies, every, begin)
+                    row, h, above = row + 1, h + 1, above + strides[1]
+                    if h == made[1]:
+                        h, above = 0, above + (taps[1] - 1) * apart[1] + 1 - strides[1]
                 elif mode == PICTURED:
                     h, v = item // made[2], item % made[2]
                     low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
@@ -240,7 +252,6 @@ def convolve(
                     place = place_of(first + h, made, lies, every, begin) + v * every[2]
                 else:
                     count = (last - first) * made[2]
-                    place = first * made[2]
                 if mode == PICTURED:
                     ci = lies[0] * lies[1] * lies[2] * step
                 elif away:
@@ -253,7 +264,8 @@ def convolve(
                     n1, a1, line * columns, n2, a2, n,
                 )  # fmt: skip
         if mode == ROWED:
-            tap1 += rows
+            along += stop - at
+            tap1, along = tap1 + along // line, along % line
             if tap1 == taps[1]:
                 tap0, tap1 = tap0 + 1, 0
         at = stop

@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.conv_weight_plan import PLANNED, weight_numbers
 from netdsl.backends.cpu.lazy import fetch
-from netdsl.backends.cpu.matmul import add_columns, add_rows, clear, product
+from netdsl.backends.cpu.matmul import add_columns, clear, copy_rows, place_rows, product
+from netdsl.backends.cpu.tile import ROWS
 from netdsl.backends.override import task
 from netdsl.kernel import device, routine
 
@@ -89,7 +90,7 @@ def pack_rows(scratch, at, row, wide, left, base, pitch, q1, high, cells, q2, te
         clear(scratch, line, row, left, channels)
         at_x, put, step = here * x_step + c, line + left * row, x_step * q2
         if coef.size == 0 and ref.size == 0:
-            add_rows(scratch, put, row, cells, channels, x, at_x, step, 0)
+            copy_rows(scratch, put, row, cells, channels, x, at_x, step)
             cells_done = cells
         for cell in range(cells_done, cells, RUN):
             fetch(
@@ -221,7 +222,7 @@ def weight_piece(
 def weight_out(out, o0, pitch, sums, at, outs, o_step, ins, i_step, r, r_step, t, t_step, add):
     """Put sums into the logical layout: outputs, inputs, taps; ``r`` rows of ``t`` taps."""
     if r * t == 1 and i_step == 1:
-        add_rows(out, o0, pitch, outs, ins, sums, at, o_step, add)
+        place_rows(out, o0, pitch, outs, ins, sums, at, o_step, add)
         return
     taps = r * t
     for o in range(outs):
@@ -244,20 +245,68 @@ def weight_out(out, o0, pitch, sums, at, outs, o_step, ins, i_step, r, r_step, t
     planned=PLANNED,
 )
 def conv_weight(
-    first, last, scratch, out, dbias, parts, x, ref, coef, y, y_ref, y_coef,
-    n: int, ci: int, co: int, groups: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,
-    k0: int, k1: int, k2: int, s0: int, s1: int, s2: int, p0: int, p1: int, p2: int,
-    d0: int, d1: int, d2: int, x_step: int, ref_step: int, y_step: int, y_ref_step: int, add: int,
-    block_i: int, block_o: int, chunks: int, across: int, joint: int,
-    planes: int, rows: int, cols: int, x_row: int, y_row: int, span: int,
-    lo: float, hi: float, y_lo: float, y_hi: float,
+    first,
+    last,
+    scratch,
+    out,
+    dbias,
+    parts,
+    x,
+    ref,
+    coef,
+    y,
+    y_ref,
+    y_coef,
+    n: int,
+    ci: int,
+    co: int,
+    groups: int,
+    i0: int,
+    i1: int,
+    i2: int,
+    o0: int,
+    o1: int,
+    o2: int,
+    k0: int,
+    k1: int,
+    k2: int,
+    s0: int,
+    s1: int,
+    s2: int,
+    p0: int,
+    p1: int,
+    p2: int,
+    d0: int,
+    d1: int,
+    d2: int,
+    x_step: int,
+    ref_step: int,
+    y_step: int,
+    y_ref_step: int,
+    add: int,
+    block_i: int,
+    block_o: int,
+    chunks: int,
+    across: int,
+    joint: int,
+    planes: int,
+    rows: int,
+    cols: int,
+    x_row: int,
+    y_row: int,
+    span: int,
+    lo: float,
+    hi: float,
+    y_lo: float,
+    y_hi: float,
 ):
     """The gradients by weights and biases; sums of a chunk go to ``parts`` if there are several."""
     i, outputs, k, s = (i0, i1, i2), (o0, o1, o2), (k0, k1, k2), (s0, s1, s2)
     p, d = (p0, p1, p2), (d0, d1, d2)
     tensor_x = (x, x_step, ref, ref_step, coef, ci, lo, hi)
     tensor_y = (y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi)
-    x_near = x_step <= NEAR and coef.size + ref.size == 0 and i0 * k0 == 1 and not joint
+    once = across and k0 * k1 * k2 == 1 and block_o <= ROWS[1]  # is read
+    x_near = (x_step <= NEAR or once) and coef.size + ref.size == 0 and i0 * k0 == 1 and not joint
     y_near = y_step <= NEAR and y_coef.size + y_ref.size == 0
     plan = (across, joint, x_row, y_row, x_near, y_near)
     cig, cog, taps = ci // groups, co // groups, k0 * k1 * k2
@@ -283,7 +332,11 @@ def conv_weight(
         bias = own + whole if dbias.size and c == 0 else -1
         for from_ in range(begin, end, span):
             if not direct:
-                sums, sums0, steps = scratch, own, (o_step if across else i_step, row_step, tap_step)
+                sums, sums0, steps = (
+                    scratch,
+                    own,
+                    (o_step if across else i_step, row_step, tap_step),
+                )
                 clear(scratch, own, whole, 1, 0 if fresh else whole)
             else:
                 sums, sums0, steps = out, put, (cig, 0, 0)
@@ -298,10 +351,10 @@ def conv_weight(
                 start = 1
             more = from_ > begin
             if chunks > 1:
-                add_rows(parts, t * whole, whole, 1, whole, scratch, own, whole, more)
+                place_rows(parts, t * whole, whole, 1, whole, scratch, own, whole, more)
                 if bias >= 0:
                     at = chunks * groups * blocks_i * blocks_o * whole + chunk * co + block[2]
-                    add_rows(parts, at, co, 1, block[3], scratch, bias, block_o, more)
+                    place_rows(parts, at, co, 1, block[3], scratch, bias, block_o, more)
                 continue
             if not direct:
                 weight_out(
@@ -309,4 +362,4 @@ def conv_weight(
                     k0 * k1, row_step, k2, tap_step, add or more,
                 )  # fmt: skip
             if bias >= 0:
-                add_rows(dbias, block[2], co, 1, block[3], scratch, bias, block_o, add or more)
+                place_rows(dbias, block[2], co, 1, block[3], scratch, bias, block_o, add or more)

@@ -24,6 +24,11 @@ PLANNED = (
     "block_i", "block_o", "chunks", "across", "joint", "planes", "rows", "cols", "x_row", "y_row", "span",
 )  # fmt: skip
 """What a plan tells beside the geometry."""
+FEW = 1 << 14
+"""So many weights are few: sums of their own cost a chunk little."""
+SHORT, LONG_ROW, ONE_TILE = 64, 1024, (REGISTERS - 3) // 2
+"""Where sums are no longer than the first, the weights are most of what is to be written: blocks
+have long rows then, and only those of a tile."""
 SPAN = 4096
 """So many products are added in a row, before they are added to the rest."""
 
@@ -42,6 +47,11 @@ class Sizes:
     s: Axes
     p: Axes
     d: Axes
+
+    @property
+    def taps(self) -> int:
+        """How many taps the window has."""
+        return self.k[0] * self.k[1] * self.k[2]
 
     def flat(self) -> Sizes:
         """The same, as a single row of positions, where the window is a point that goes over all."""
@@ -70,7 +80,8 @@ def weight_plan(sizes: Sizes, lanes: int = LANES) -> dict[str, int]:
     block_i, block_o = _blocks(flat, across, joint, pieces, lanes)
     cig, cog = flat.ci // flat.groups, flat.co // flat.groups
     blocks = flat.groups * -(-cig // block_i) * -(-cog // block_o)
-    chunks = max(1, min(TASKS // blocks, pieces // 2)) if blocks < TASKS // 2 else 1
+    few = flat.taps * flat.co * cig <= FEW
+    chunks = max(1, min((TASKS if few else TASKS // 2) // blocks, pieces // 2))
     axes = {"i": flat.i, "o": flat.o, "k": flat.k, "s": flat.s, "p": flat.p, "d": flat.d}
     return {
         **{f"{name}{axis}": axes[name][axis] for name in axes for axis in range(3)},
@@ -103,7 +114,9 @@ def _tile_time(lines: int, cols: int, lanes: int) -> float:
     """About how many cycles `product` takes for every position."""
     time, vectors = 0.0, -(-cols // lanes)
     while vectors > 0:
-        wide = vectors if vectors <= 4 else 3
+        wide = vectors
+        if vectors > 2:
+            wide = 3 if vectors % 2 else 2
         groups = -(-lines // min((REGISTERS - wide - 1) // wide, 16))
         time += lines * wide / 2 + 1.5 * groups
         vectors -= wide
@@ -113,13 +126,16 @@ def _tile_time(lines: int, cols: int, lanes: int) -> float:
 def _form(sizes: Sizes, lanes: int) -> tuple[bool, bool]:
     """Whether vectors go over the input channels, and whether the taps of a row are one product."""
     cig, cog, k2 = sizes.ci // sizes.groups, sizes.co // sizes.groups, sizes.k[2]
+    rows = sizes.n * sizes.inside(0) * sizes.inside(1)
+    single = rows * sizes.inside(2)
+    turn = 2 * sizes.co * cig  # what lies in another order than the weights is put into theirs
     found = {
-        (True, False): _tile_time(cog, cig, lanes) * sizes.inside(2),
-        (False, False): _tile_time(cig, cog, lanes) * sizes.inside(2),
+        (True, False): _tile_time(cog, cig, lanes) * single + turn * (sizes.taps > 1),
+        (False, False): _tile_time(cig, cog, lanes) * single + turn,
     }
     if k2 > 1 and sizes.d[2] == 1 and cig * k2 <= WIDEST:
-        found[True, True] = _tile_time(cog, k2 * cig, lanes) * sizes.o[2]
-        found[False, True] = _tile_time(k2 * cig, cog, lanes) * sizes.o[2]
+        found[True, True] = _tile_time(cog, k2 * cig, lanes) * rows * sizes.o[2] + turn
+        found[False, True] = _tile_time(k2 * cig, cog, lanes) * rows * sizes.o[2] + turn
     return min(found, key=lambda form: found[form])
 
 
@@ -155,18 +171,19 @@ def _splits(sizes: Sizes, joint: bool) -> Iterator[tuple[int, int]]:
         yield parts_i, parts_o
 
 
-def _blocks(
-    sizes: Sizes, across: bool, joint: bool, pieces: int, lanes: int
-) -> tuple[int, int]:
+def _blocks(sizes: Sizes, across: bool, joint: bool, pieces: int, lanes: int) -> tuple[int, int]:
     """How many input and output channels a block has."""
     cig, cog = sizes.ci // sizes.groups, sizes.co // sizes.groups
-    taps = sizes.k[0] * sizes.k[1] * sizes.k[2]
+    if across and sizes.taps == 1 and sizes.n * sizes.o[0] * sizes.o[1] * sizes.o[2] <= SHORT:
+        long = _cut(cig, -(-cig // LONG_ROW), lanes)
+        if long * cog > SUMS:
+            return long, min(cog, ONE_TILE)
     block_i, block_o = cig, cog
     for parts_i, parts_o in _splits(sizes, joint):
         block_i = cig if joint else _cut(cig, parts_i, lanes)
         block_o = _cut(cog, parts_o, lanes)
         blocks = sizes.groups * parts_i * parts_o
-        small = taps * block_i * block_o <= SUMS and max(block_i, block_o) <= WIDEST
+        small = sizes.taps * block_i * block_o <= SUMS and max(block_i, block_o) <= WIDEST
         if small and blocks * max(1, pieces // 2) >= TASKS // 2:
             break
     return block_i, block_o

@@ -48,9 +48,24 @@ def sum_chunks(out, o, step, x, i, x_step, rows, count, chunks, whole, add):
     planned=("block_i", "block_o", "chunks", "across", "joint"),
 )
 def conv_weight_sum(
-    first, last, scratch, out, dbias, parts, ci: int, co: int, groups: int,
-    k0: int, k1: int, k2: int, add: int, block_i: int, block_o: int, chunks: int,
-    across: int, joint: int,
+    first,
+    last,
+    scratch,
+    out,
+    dbias,
+    parts,
+    ci: int,
+    co: int,
+    groups: int,
+    k0: int,
+    k1: int,
+    k2: int,
+    add: int,
+    block_i: int,
+    block_o: int,
+    chunks: int,
+    across: int,
+    joint: int,
 ):
     """Follows `conv_weight` where that has several chunks."""
     cig, cog, taps = ci // groups, co // groups, k0 * k1 * k2

@@ -14,8 +14,9 @@ from __future__ import annotations
 from netdsl.backends.cpu.conv_weight_plan import Sizes, weight_plan
 from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.matmul import add_rows, product
+from netdsl.backends.cpu.matmul import copy_rows, product
 from netdsl.backends.cpu.simd import vall, vfma, vload, vload_part, vmax, vmin, vsum
+from netdsl.backends.cpu.tile import ROWS
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -208,9 +209,13 @@ def dense_input(
     for t in range(first, last):
         i, m = t % blocks * block, t // blocks * SAMPLE_LINES
         count, lines = min(block, ci - i), min(SAMPLE_LINES, n - m)
+        near = lines <= ROWS[1] and ci < LONG  # then what is copied would be read once
         for k in range(0, co, depth):
             deep = min(depth, co - k)
-            add_rows(scratch, 0, row, deep, count, weight, k * ci + i, ci, 0)
+            b, b0, bk = weight, k * ci + i, ci
+            if not near:
+                copy_rows(scratch, 0, row, deep, count, weight, k * ci + i, ci)
+                b, b0, bk = scratch, 0, row
             start = 1 if add or k > 0 else 0
             if ref.size:
                 fetch(
@@ -222,5 +227,5 @@ def dense_input(
                 a, a0, ai = y, m * y_step + k, y_step
             product(
                 out, m * step + i, step, start, out, 0, lines, count, a, a0, ai, 1,
-                scratch, 0, row, 1, 0, 0, 1, 0, 0, deep,
+                b, b0, bk, 1, 0, 0, 1, 0, 0, deep,
             )  # fmt: skip

@@ -1,7 +1,7 @@
 """Depthwise convolution: every channel has windows of its own; vectors go over the channels.
 
-An output channel ``o`` sees the input channel ``o // (co // ci)``. A task makes some rows of a plane, of
-a few vectors of channels: what they see comes into the thread's own memory, with zeros around.
+An output channel ``o`` sees the input channel ``o // (co // ci)``. A task makes some rows of a
+plane, of some channels: what they see comes into the thread's own memory, with zeros around.
 """
 
 from __future__ import annotations

@@ -106,9 +106,7 @@ def depthwise_taps(scratch, at, ys, parts, put, channel, channels, k, s, d, rows
             e2 = d[2] * LANES
             e1 = 3 * e2 if flat else d[1] * wide * LANES
             x = at + t1 * d[1] * wide * LANES + first * e2
-            nine_taps(
-                scratch, sums, x, s[1] * wide * LANES, s[2] * LANES, e1, e2, ys, rows, cols
-            )
+            nine_taps(scratch, sums, x, s[1] * wide * LANES, s[2] * LANES, e1, e2, ys, rows, cols)
             for j in range(9):
                 r = 0 if flat else t1 + j // 3
                 t = first + (j if flat else j % 3)

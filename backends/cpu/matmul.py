@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall
+from netdsl.backends.cpu.simd import vall, vload, vstore
 from netdsl.backends.cpu.tile import ROWS, tile_1, tile_2, tile_3, tile_4
 from netdsl.kernel import device, real, routine
 
@@ -23,7 +23,7 @@ def panel_vectors(vectors, lines):
         return vectors
     if lines <= ROWS[3]:
         return 4 if vectors == 4 or vectors > 5 else 3
-    return 3 if vectors % 2 or lines <= ROWS[2] and vectors != 4 else 2
+    return 3 if vectors % 2 or (lines <= ROWS[2] and vectors != 4) else 2
 
 
 @routine
@@ -77,15 +77,43 @@ def clear(out, o, step, rows, count):
 
 
 @routine
-def add_rows(out, o, step, rows, count, x, i, x_step, add):
-    """Copy rows, or add them to what is there."""
+def copy_rows(out, o, step, rows, count, x, i, x_step):
+    """Copy rows, which are ``step`` and ``x_step`` apart."""
+    if step == count and x_step == count:
+        rows, count = min(rows, 1), rows * count
+    for r in range(rows):
+        put, get = o + r * step, i + r * x_step
+        j = 0
+        while j + 4 * LANES <= count:
+            a, b = vload(x, get + j), vload(x, get + j + LANES)
+            c, d = vload(x, get + j + 2 * LANES), vload(x, get + j + 3 * LANES)
+            vstore(out, put + j, a)
+            vstore(out, put + j + LANES, b)
+            vstore(out, put + j + 2 * LANES, c)
+            vstore(out, put + j + 3 * LANES, d)
+            j += 4 * LANES
+        while j < count:
+            put_vector(out, put + j, take_vector(x, get + j, count - j), count - j)
+            j += LANES
+
+
+@routine
+def add_rows(out, o, step, rows, count, x, i, x_step):
+    """Add rows to what is there."""
     for r in range(rows):
         for j in range(0, count, LANES):
-            at = o + r * step + j
-            v = take_vector(x, i + r * x_step + j, count - j)
-            if add:
-                v = v + take_vector(out, at, count - j)
-            put_vector(out, at, v, count - j)
+            at, left = o + r * step + j, count - j
+            v = take_vector(out, at, left) + take_vector(x, i + r * x_step + j, left)
+            put_vector(out, at, v, left)
+
+
+@routine
+def place_rows(out, o, step, rows, count, x, i, x_step, add):
+    """Copy rows, or add them to what is there."""
+    if add:
+        add_rows(out, o, step, rows, count, x, i, x_step)
+    else:
+        copy_rows(out, o, step, rows, count, x, i, x_step)
 
 
 @routine

@@ -6,7 +6,6 @@ did what, since every task writes what is its own. A call waits for those before
 on, by the memory that both touch.
 """
 
-import ctypes
 import os
 import threading
 
@@ -95,7 +94,7 @@ class Program:
         table = np.array(self.rows, np.int64)
         table[:, TABLE] += self.cells.ctypes.data
         self.counters = np.zeros((len(table), 2, APART), np.int64)
-        self.own = np.zeros((self.threads, -(-self.memory // 16) * 16 + 64), real)
+        self.own = lines(self.threads, self.memory)
         self.arguments = (table, self.counters, self.threads, self.own, self.clock)
 
     def timed(self):
@@ -103,6 +102,15 @@ class Program:
         self.clock = np.zeros(len(self.rows), np.int64)
         self.finish() if isinstance(self.cells, list) else None
         self.arguments = (*self.arguments[:-1], self.clock)
+
+
+def lines(count, size):
+    """So many rows of at least so many numbers, each from the beginning of a line of the cache."""
+    line = 64 // np.dtype(real).itemsize
+    size = -(-size // line) * line + line
+    memory = np.zeros(count * size + line, real)
+    start = -memory.ctypes.data % 64 // memory.itemsize
+    return memory[start : start + count * size].reshape(count, size)
 
 
 def bits(value, kind):

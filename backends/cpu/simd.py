@@ -287,7 +287,8 @@ def vsum(typing, x):
             low = ir.Constant(ir.VectorType(INT, size), list(range(size)))
             high = ir.Constant(ir.VectorType(INT, size), list(range(size, 2 * size)))
             value = builder.fadd(
-                builder.shuffle_vector(value, value, low), builder.shuffle_vector(value, value, high)
+                builder.shuffle_vector(value, value, low),
+                builder.shuffle_vector(value, value, high),
             )
         return builder.extract_element(value, ir.Constant(INT, 0))
 

@@ -172,9 +172,9 @@ def make_tile(wide, packed):
         n1, a1, b1, n2, a2, b2, n,
     ):  # fmt: skip
         def code(context, builder, sig, args):
-            by = dict(zip(NAMES, args))
-            kinds = dict(zip(NAMES, sig.args))
-            check(context, builder, kinds, by)
+            by = dict(zip(NAMES, args, strict=True))
+            kinds = dict(zip(NAMES, sig.args, strict=True))
+            inside(context, builder, kinds, by)
             places = [
                 pointer(context, builder, kinds[name], by[name], by[f"{name}0"]) for name in "cdab"
             ]
@@ -195,7 +195,7 @@ NAMES = (
 )  # fmt: skip
 
 
-def check(context, builder, kinds, by):
+def inside(context, builder, kinds, by):
     """Where indices are checked: the last of ``c``, ``a`` and ``b`` that the tile touches."""
 
     def far(first, *steps):

@@ -51,7 +51,10 @@ def winograd_pays(m, n, ci, co, o1, o2):
     """
     tiles, taps = n * -(-o1 // m) * -(-o2 // m), (m + 2) ** 2
     vectors = -(-ci // LANES) + -(-co // LANES)
-    here = tiles * (taps * ci * -(-co // LANES) * LANES + vectors * FORM * taps) + WEIGHT * taps * ci * co
+    here = (
+        tiles * (taps * ci * -(-co // LANES) * LANES + vectors * FORM * taps)
+        + WEIGHT * taps * ci * co
+    )
     return here < n * o1 * o2 * 9 * ci * co
 
 
@@ -94,31 +97,26 @@ def forward_memory(m, ci, block, share):
 
 @routine
 def multiply(out, o, o_apart, o_across, x, i, x_apart, x_across, tiles, ci,
-             weight, bias, m, c0, co, share):  # fmt: skip
-    """The products of a block: for each of (m+2)^2, tiles by channels in, by channels out.
-
-    A bias begins the product in the middle, of which every output of a tile has a part of 1.
-    """
+             weight, m, c0, co, share):  # fmt: skip
+    """The products of a block: for each of (m+2)^2, tiles by channels in, by channels out."""
     total = (co + LANES - 1) // LANES * LANES
     until = min(total, c0 + share)
     for f in range((m + 2) * (m + 2)):
-        start = 2 if bias.size and f == m + 3 else 0
         for c in range(c0, until, 2 * LANES):
             wide = min(2 * LANES, total - c)
             w = f * total * ci + c * ci
             most = ROWS[0] if wide <= LANES else ROWS[1]
             rows = (tiles + most - 1) // most
             rows = (tiles + rows - 1) // rows
-            cols = min(wide, co - c)
             for t in range(0, tiles, rows):
                 count = min(rows, tiles - t)
                 at = o + f * o_apart + t * o_across + c - c0
                 line = i + f * x_apart + t * x_across
                 if wide > LANES:
-                    packed_2(out, at, o_across, start, bias, c, cols, count, x, line, x_across, 1,
+                    packed_2(out, at, o_across, 0, out, at, wide, count, x, line, x_across, 1,
                              weight, w, wide, 1, 0, 0, 1, 0, 0, ci)  # fmt: skip
                 else:
-                    packed_1(out, at, o_across, start, bias, c, cols, count, x, line, x_across, 1,
+                    packed_1(out, at, o_across, 0, out, at, wide, count, x, line, x_across, 1,
                              weight, w, wide, 1, 0, 0, 1, 0, 0, ci)  # fmt: skip
 
 
@@ -146,7 +144,7 @@ def collect2(out, o, line, step, x, i, apart, own, w):
 
 @routine
 def finish(out, o, step, x, i, apart, across, band, totals, m, tiles, t, o1, o2,
-           channels, add, lo, hi, summing):  # fmt: skip
+           channels, bias, c0, add, lo, hi, summing):  # fmt: skip
     """Bring the outputs of a block back, write them and sum them up; returns their positions."""
     across_tiles, down_tiles = (o2 + m - 1) // m, (o1 + m - 1) // m
     column, row = t % across_tiles * m, t // across_tiles % down_tiles * m
@@ -160,9 +158,13 @@ def finish(out, o, step, x, i, apart, across, band, totals, m, tiles, t, o1, o2,
                 collect4(x, band, 4 * LANES, ONE * LANES, x, i + c, apart, x, own)
             else:
                 collect2(x, band, 2 * LANES, ONE * LANES, x, i + c, apart, x, own)
+            more = take_vector(bias, c0 + c, channels - c) if bias.size else vall(real(0))
             for a in range(high):
                 for b in range(wide):
-                    v, to = vload(x, band + (a * m + b) * LANES), at + (a * o2 + b) * step + c
+                    v, to = (
+                        vload(x, band + (a * m + b) * LANES) + more,
+                        at + (a * o2 + b) * step + c,
+                    )
                     if add:
                         v = v + take_vector(out, to, channels - c)
                     put_vector(out, to, vmin(up, vmax(low, v)), channels - c)
@@ -236,9 +238,9 @@ def winograd_forward(
         spread(scratch, v, x_apart, x_across, m, 2, tiles, t0, across_tiles, down_tiles, i1, i2,
                p1, p2, ci, 0, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
         multiply(scratch, o, o_apart, o_across, scratch, v, x_apart, x_across, tiles, ci,
-                 weight, bias, m, c0, co, share)  # fmt: skip
+                 weight, m, c0, co, share)  # fmt: skip
         positions = finish(out, c0, step, scratch, o, o_apart, o_across, band, totals, m, tiles, t0,
-                           o1, o2, channels, add, out_lo, out_hi, sums.size > 0)  # fmt: skip
+                           o1, o2, channels, bias, c0, add, out_lo, out_hi, sums.size > 0)  # fmt: skip
         if sums.size:
             s = t // shares * (2 * co + 1)
             put_sums(sums, s + c0, co, scratch, totals, channels, positions)

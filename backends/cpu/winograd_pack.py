@@ -79,9 +79,7 @@ def pack_memory():
 
 
 @task(tasks=pack_tasks, memory=pack_memory)
-def winograd_pack(
-    first, last, scratch, out, weight, m: int, outs: int, ins: int, back: int
-):
+def winograd_pack(first, last, scratch, out, weight, m: int, outs: int, ins: int, back: int):
     inner = (ins + LANES - 1) // LANES
     for t in range(first, last):
         c, k = t // inner * 2 * LANES, t % inner * LANES

@@ -60,7 +60,9 @@ def bring(band, b, width, chunk, rows, h, w, i1, i2, base, channels,
         p = base + (h + r) * i2 + w + left
         clear(band, line, left * chunk)
         if plain:
-            copy(band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c, x_step)
+            copy(
+                band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c, x_step
+            )
         else:
             fetch(band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c,
                   x_step, ref, p * ref_step + c, ref_step, coef, c, all, lo, hi)  # fmt: skip

@@ -28,7 +28,7 @@ PART = 128
 """A task has no more channels in or out: their sums are to stay in a core's cache."""
 TILES = 32
 """So many tiles are brought into Winograd's form at a time."""
-LONGEST = 512
+LONGEST = 256
 """A sum goes over no more tiles before it is added to others."""
 ENOUGH = 16
 """So many tasks keep the threads of most machines at work."""

@@ -55,6 +55,4 @@ def follows(low: Lowering, made: Buffer) -> tuple[Buffer, float, float]:
     return act.out.buffer, *BOUNDS[type(act.op)]
 
 
-RULES = {
-    (op, makes): rule for op in BOUNDS for makes, rule in (("y", forward), ("dx", backward))
-}
+RULES = {(op, makes): rule for op in BOUNDS for makes, rule in (("y", forward), ("dx", backward))}

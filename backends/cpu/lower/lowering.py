@@ -282,9 +282,7 @@ class Lowering:
             self.before(call.out.buffer)
             self.made.append(replace(call, out=self.as_it_lies(call.out), reads=reads))
             return
-        reads = {
-            name: self.each(read, self.seen) for name, read in call.reads.items()
-        }
+        reads = {name: self.each(read, self.seen) for name, read in call.reads.items()}
         self.before(call.out.buffer)
         if call.out.buffer not in self.last:
             self.lazy.pop(call.out.buffer, None)
