@@ -4,46 +4,51 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_kernels import NOTHING, gaps, run
+from cpu_kernels import NOTHING, gaps
+from cpu_unplanned import run_unplanned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netdsl.backends.cpu.dense import (
+from netdsl.backends.cpu.dense import dense_forward, dense_input, dense_pack
+from netdsl.backends.cpu.dense_plan import (
     FEW,
     SAMPLES,
     WEIGHTS,
-    dense_forward,
-    dense_input,
-    dense_input_plan,
-    dense_pack,
-    dense_plan,
-    packed_size,
+    dense_numbers,
+    dense_packed_size,
+    input_numbers,
 )
+from netdsl.backends.cpu.machine import LANES
 
 SIZES = st.integers(1, 70) | st.sampled_from([128, 130, 257, 300])
+
+
+def everything(n: int, ci: int, co: int) -> int:
+    """Room for either matrix in panels."""
+    return (max(n, co) + 2 * LANES) * ci
 
 
 def forward(data: st.DataObject) -> None:
     n, ci, co = data.draw(SIZES), data.draw(SIZES), data.draw(SIZES)
     more, bound = data.draw(st.sampled_from([0, 3])), data.draw(st.booleans())
-    plan = dense_plan(n, ci, co)
+    form, size = dense_numbers(n, ci, co)["form"], dense_packed_size(n, ci, co)
     if data.draw(st.booleans()):
-        form = data.draw(st.sampled_from([FEW, WEIGHTS, SAMPLES]))
-        rows = {FEW: 0, WEIGHTS: co, SAMPLES: n}[form]
-        plan = {"form": form, "rows": rows, "cols": ci, "packed": packed_size(rows, ci)}
+        form, size = data.draw(st.sampled_from([FEW, WEIGHTS, SAMPLES])), everything(n, ci, co)
     rng = np.random.default_rng(0)
     x, weight, bias = (
         rng.standard_normal(s).astype(np.float32) for s in ((n, ci), (co, ci), (co,))
     )
     bias = bias if data.draw(st.booleans()) else NOTHING
     out = np.full((n, co + more), np.nan, np.float32)
-    packed = np.full(plan["packed"], np.nan, np.float32)
-    turned, step = (weight, ci) if plan["form"] == WEIGHTS else (gaps(x, ci + more), ci + more)
-    if plan["form"] != FEW:
-        run(dense_pack, out=packed, x=turned, rows=plan["rows"], cols=ci, x_step=step)
-    run(
-        dense_forward, out=out, x=gaps(x, ci + more), weight=weight, packed=packed, bias=bias,
-        n=n, ci=ci, co=co, step=co + more, x_step=ci + more, form=plan["form"],
+    packed = np.full(size, np.nan, np.float32)
+    x_gaps = gaps(x, ci + more)
+    run_unplanned(
+        dense_pack, out=packed, x=x_gaps, weight=weight, n=n, ci=ci, co=co, x_step=ci + more,
+        form=form,
+    )  # fmt: skip
+    run_unplanned(
+        dense_forward, out=out, x=x_gaps, weight=weight, packed=packed, bias=bias,
+        n=n, ci=ci, co=co, step=co + more, x_step=ci + more, form=form,
         out_lo=-1.0 if bound else -np.inf, out_hi=2.0 if bound else np.inf,
     )  # fmt: skip
     wanted = x.astype(float) @ weight.T.astype(float) + (bias if bias.size else 0)
@@ -68,12 +73,10 @@ def test_forward_long(data: st.DataObject) -> None:
 @pytest.mark.parametrize("form", [FEW, WEIGHTS, SAMPLES])
 def test_nan_goes_through_bounds(form: int) -> None:
     x, weight = np.full((2, 3), np.nan, np.float32), np.ones((4, 3), np.float32)
-    rows = {FEW: 0, WEIGHTS: 4, SAMPLES: 2}[form]
-    packed, out = np.zeros(packed_size(rows, 3), np.float32), np.zeros((2, 4), np.float32)
-    if rows:
-        turned = weight if form == WEIGHTS else x
-        run(dense_pack, out=packed, x=turned, rows=rows, cols=3, x_step=3)
-    run(
+    packed = np.zeros(everything(2, 3, 4), np.float32)
+    out = np.zeros((2, 4), np.float32)
+    run_unplanned(dense_pack, out=packed, x=x, weight=weight, n=2, ci=3, co=4, x_step=3, form=form)
+    run_unplanned(
         dense_forward, out=out, x=x, weight=weight, packed=packed, bias=NOTHING, n=2, ci=3, co=4,
         step=4, x_step=3, form=form, out_lo=0.0, out_hi=np.inf,
     )  # fmt: skip
@@ -83,7 +86,7 @@ def test_nan_goes_through_bounds(form: int) -> None:
 def backward(data: st.DataObject) -> None:
     n, ci, co = data.draw(SIZES), data.draw(SIZES), data.draw(SIZES)
     more, add = data.draw(st.sampled_from([0, 3])), data.draw(st.integers(0, 1))
-    plan = dense_input_plan(ci)
+    plan = input_numbers(ci)
     if data.draw(st.booleans()):
         plan = {"block": data.draw(st.integers(1, 90)), "depth": data.draw(st.integers(1, 90))}
     rng = np.random.default_rng(0)
@@ -91,7 +94,7 @@ def backward(data: st.DataObject) -> None:
     weight = rng.standard_normal((co, ci)).astype(np.float32)
     masked = data.draw(st.booleans())
     out = np.ones((n, ci + more), np.float32)
-    run(
+    run_unplanned(
         dense_input, out=out, y=gaps(y, co + more), ref=gaps(ref, co) if masked else NOTHING,
         weight=weight, n=n, ci=ci, co=co, step=ci + more, y_step=co + more, ref_step=co, add=add,
         lo=-0.5, hi=1.0, **plan,

@@ -2,42 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cache
 from itertools import product
-from types import FunctionType
 from typing import Any
 
 import numpy as np
 import pytest
 from cpu_kernels import NOTHING, Lazy, gaps, lazy
+from cpu_unplanned import run_unplanned
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from netdsl.backends.cpu.build import build
 from netdsl.backends.cpu.conv_weight import conv_weight
 from netdsl.backends.cpu.conv_weight_plan import Sizes, parts_size, weight_plan
 from netdsl.backends.cpu.conv_weight_sum import conv_weight_sum
 from netdsl.backends.cpu.depthwise_plan import depthwise_numbers
 from netdsl.backends.cpu.depthwise_weight import depthwise_weight, depthwise_weight_sum
-from netdsl.backends.override import task_of
 
 FORMS = ("plain", "forward", "passed", "backward")
-
-
-@cache
-def unplanned(kernel: Any) -> Any:
-    """A kernel whose plan is passed like any other number."""
-    body = FunctionType(kernel.__code__, kernel.__globals__, kernel.__name__)
-    declared = task_of(kernel)
-    assert declared is not None
-    body.__dict__["task"] = replace(declared, plan=None, planned=())
-    return build(body)
-
-
-def run(kernel: Any, threads: int = 1, **operands: Any) -> None:
-    flat = {n: v.reshape(-1) if isinstance(v, np.ndarray) else v for n, v in operands.items()}
-    unplanned(kernel)(threads=threads, **flat)
 
 
 def axes(draw: st.DrawFn, least: int, most: int) -> tuple[int, int, int]:
@@ -93,7 +74,7 @@ def lazies(rng: np.random.Generator, sizes: Sizes, forms: tuple[str, str]) -> tu
 
 
 def operands(x: Lazy, y: Lazy, more: int) -> dict[str, Any]:
-    """What kernels are told about two tensors whose positions have ``more`` numbers between them."""
+    """What kernels are told about two tensors with ``more`` numbers between positions."""
     named: dict[str, Any] = {"coef": x.coef, "lo": x.lo, "hi": x.hi}
     named |= {"y_coef": y.coef, "y_lo": y.lo, "y_hi": y.hi}
     for name, array in {"x": x.x, "ref": x.ref, "y": y.x, "y_ref": y.ref}.items():
@@ -114,7 +95,9 @@ def wanted(sizes: Sizes, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     dy = y.reshape(-1, sizes.groups, cog)
     out = np.zeros((sizes.groups, cog, cig, *k))
     for t in product(*map(range, k)):
-        seen = tuple(slice(t[a] * d[a], t[a] * d[a] + (o[a] - 1) * s[a] + 1, s[a]) for a in range(3))
+        seen = tuple(
+            slice(t[a] * d[a], t[a] * d[a] + (o[a] - 1) * s[a] + 1, s[a]) for a in range(3)
+        )
         taken = padded[:, *seen].reshape(-1, sizes.groups, cig)
         out[:, :, :, *t] = np.einsum("pgo,pgi->goi", dy, taken)
     return out.reshape(sizes.co, cig, *k)
@@ -137,8 +120,8 @@ def check_weight(data: st.DataObject) -> None:
     bias = np.ones(shape.co if data.draw(st.booleans()) else 0, np.float32)
     parts = np.full(parts_size(plan), np.nan, np.float32)
     given_ = {**operands(x, y, more), **plan, "add": add}
-    run(conv_weight, out=out, dbias=bias, parts=parts, **given_)
-    run(conv_weight_sum, out=out, dbias=bias, parts=parts, **given_)
+    run_unplanned(conv_weight, out=out, dbias=bias, parts=parts, **given_)
+    run_unplanned(conv_weight_sum, out=out, dbias=bias, parts=parts, **given_)
     compare(out, bias, shape, x, y, add)
 
 
@@ -169,8 +152,8 @@ def check_depthwise(data: st.DataObject) -> None:
     parts = np.full(size, np.nan, np.float32)
     numbers = {f"{a}{j}": getattr(shape, a)[j] for a in "iokspd" for j in range(3)}
     numbers |= {"n": shape.n, "ci": shape.ci, **plan}
-    run(depthwise_weight, dbias=bias, parts=parts, **operands(x, y, more), **numbers)
-    run(depthwise_weight_sum, out=out, dbias=bias, parts=parts, **numbers, add=add)
+    run_unplanned(depthwise_weight, dbias=bias, parts=parts, **operands(x, y, more), **numbers)
+    run_unplanned(depthwise_weight_sum, out=out, dbias=bias, parts=parts, **numbers, add=add)
     compare(out, bias, shape, x, y, add)
 
 
@@ -199,7 +182,7 @@ def test_threads_do_not_change_bits() -> None:
         out = np.zeros(shape.co * shape.ci * 9, np.float32)
         parts = np.zeros(parts_size(plan), np.float32)
         for kernel in (conv_weight, conv_weight_sum):
-            run(kernel, threads, out=out, parts=parts, **given_)
+            run_unplanned(kernel, threads, out=out, parts=parts, **given_)
         found.append(out)
     assert found[0].tobytes() == found[1].tobytes()
 
@@ -214,7 +197,7 @@ def test_long_sums_keep_their_digits() -> None:
     out, bias = np.zeros((3, 2), np.float32), np.zeros(3, np.float32)
     parts = np.zeros(parts_size(plan), np.float32)
     given_ = {**operands(x, y, 0), **plan, "add": 0}
-    run(conv_weight, out=out, dbias=bias, parts=parts, **given_)
-    run(conv_weight_sum, out=out, dbias=bias, parts=parts, **given_)
+    run_unplanned(conv_weight, out=out, dbias=bias, parts=parts, **given_)
+    run_unplanned(conv_weight_sum, out=out, dbias=bias, parts=parts, **given_)
     np.testing.assert_allclose(out, y.x.T.astype(float) @ x.x.astype(float), rtol=3e-6)
     np.testing.assert_allclose(bias, y.x.sum(0, dtype=float), rtol=3e-6)

@@ -63,7 +63,7 @@ class Layer:
     @property
     def geometry(self) -> dict[str, Any]:
         return {
-            "m": self.m, "n": self.n, "ci": self.ci, "co": self.co, "i0": 1,
+            "m": self.m, "n": self.n, "ci": self.ci, "co": self.co,
             "i1": self.size[0], "i2": self.size[1], "o1": self.out[0], "o2": self.out[1],
             "p1": self.pad[0], "p2": self.pad[1],
         }  # fmt: skip

@@ -1,10 +1,10 @@
 """A block of a convolution: some rows of output positions, some panels of output channels.
 
 What the windows see comes into the thread's own memory, and the tiles go over it in one of four
-ways. ``ROWED``: along the rows of positions, where these are long. ``PICTURED``: at each position of
-small pictures, along the pictures, so that taps outside of them cost nothing. ``MATRIX``: over a
-matrix of what each position sees, where there are few positions or one tap. ``FLAT``: over ``x``
-as it is, where it is such a matrix.
+ways. ``ROWED``: along the rows of positions, where these are long. ``PICTURED``: at each position
+of small pictures, along the pictures, so that taps outside of them cost nothing. ``MATRIX``: over a
+matrix of what each position sees, where there are few positions or one tap. ``FLAT``: the same
+where ``x`` is such a matrix already; if it is not lazy, over ``x`` itself.
 """
 
 from __future__ import annotations
@@ -17,9 +17,8 @@ from netdsl.backends.cpu.conv_gather import (
 )
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall, vfma, vmax, vmin
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
-from netdsl.kernel import device, real, routine
+from netdsl.kernel import device, routine
 
 POSITIONS = 256
 """About so many positions of the output are a block: enough that weights are read often."""
@@ -39,7 +38,7 @@ TALL = 12
 """Tiles of fewer rows read panels so often that it matters from where."""
 SHORT = 7
 """Fewer positions do not fill a tile."""
-PARTS = 16
+PARTS = 10
 """Channels are parted where there are fewer blocks than this."""
 NARROW = 4
 """A part has at least so many vectors of channels."""
@@ -154,6 +153,35 @@ def gather(
         )  # fmt: skip
 
 
+@device
+def mode_of(first, last, sizes, made, taps, strides, pads):
+    """In which of the four ways some rows of a convolution are made."""
+    level = sizes[0] == 1 and taps[0] == 1 and made[0] == 1
+    whole = level and first % made[1] == 0 and last % made[1] == 0
+    mode = MATRIX
+    if taps[0] * taps[1] * taps[2] == 1:
+        if sizes == made and pads == (0, 0, 0) and strides == (1, 1, 1):
+            mode = FLAT
+    elif whole and made[1] * made[2] <= SMALL and last - first >= SHORT * made[1]:
+        mode = PICTURED
+    elif made[2] >= SHORT:
+        mode = ROWED
+    return mode
+
+
+@device
+def pictured(item, sizes, made, taps, strides, pads, apart, channels):
+    """What a position of small pictures sees: its first tap, where that reads, and how much."""
+    h, v = item // made[2], item % made[2]
+    low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
+    left, right = taps_inside(v, sizes[2], taps[2], strides[2], pads[2], apart[2])
+    a0 = (h * strides[1] - pads[1] + low * apart[1]) * sizes[2]
+    a0 = (a0 + v * strides[2] - pads[2] + left * apart[2]) * channels
+    many = right - left
+    n2, n = (1, many * channels) if apart[2] == 1 else (many, channels)
+    return low * taps[2] + left, max(a0, 0), high - low, n2, n
+
+
 @routine
 def convolve(
     scratch, far, out, step, o, x, x_step, ref, ref_step, coef, k, all, lo, hi,
@@ -163,19 +191,9 @@ def convolve(
     """Rows ``first`` to ``last`` of a convolution of one group."""
     line = taps[2] * channels
     deep = taps[0] * taps[1] * line
-    single = taps[0] * taps[1] * taps[2] == 1
-    flat = single and sizes == made and pads == (0, 0, 0) and strides == (1, 1, 1)
+    mode = mode_of(first, last, sizes, made, taps, strides, pads)
+    direct = mode == FLAT and coef.size == 0 and ref.size == 0
     pictures = (last - first) // made[1]
-    level = sizes[0] == 1 and taps[0] == 1 and made[0] == 1
-    whole = level and first % made[1] == 0 and last % made[1] == 0
-    mode = MATRIX
-    if flat:
-        mode = FLAT
-    elif whole and made[1] * made[2] <= SMALL and pictures >= SHORT and not single:
-        mode = PICTURED
-    elif not single and made[2] >= SHORT:
-        mode = ROWED
-    direct = flat and coef.size == 0 and ref.size == 0 and x_step % (64 * LANES) != 0
     away = mode < ROWED and every != (1, 1, 1)
     near = apart[2] == 1
     width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
@@ -240,16 +258,13 @@ def convolve(
                     if h == made[1]:
                         h, above = 0, above + (taps[1] - 1) * apart[1] + 1 - strides[1]
                 elif mode == PICTURED:
-                    h, v = item // made[2], item % made[2]
-                    low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
-                    left, right = taps_inside(v, sizes[2], taps[2], strides[2], pads[2], apart[2])
-                    n1, count = high - low, pictures
-                    a0 = (h * strides[1] - pads[1] + low * apart[1]) * sizes[2]
-                    a0 = (a0 + v * strides[2] - pads[2] + left * apart[2]) * channels
-                    b = b0 + (low * taps[2] + left) * channels * columns
+                    tap, a0, n1, n2, n = pictured(
+                        item, sizes, made, taps, strides, pads, apart, channels
+                    )
+                    count, b = pictures, b0 + tap * channels * columns
                     a1, a2 = apart[1] * sizes[2] * channels, apart[2] * channels
-                    n2, n = (1, (right - left) * channels) if near else (right - left, channels)
-                    place = place_of(first + h, made, lies, every, begin) + v * every[2]
+                    place = place_of(first + item // made[2], made, lies, every, begin)
+                    place += item % made[2] * every[2]
                 else:
                     count = (last - first) * made[2]
                 if mode == PICTURED:
@@ -260,7 +275,7 @@ def convolve(
                     ci = every[2] * step
                 multiply(
                     c, far + j if away else place * step + o + j, ci, start, bias, o + j, cols,
-                    count, a, max(a0, 0), ai, weight, b, columns, columns * deep,
+                    count, a, a0, ai, weight, b, columns, columns * deep,
                     n1, a1, line * columns, n2, a2, n,
                 )  # fmt: skip
         if mode == ROWED:
@@ -273,52 +288,3 @@ def convolve(
         scatter(
             out, step, o, add, scratch, far, outer, outer, first, last, made, lies, every, begin
         )
-
-
-@device
-def sum_of(x, i, step, count, channels):
-    """The sum over positions, a vector of channels."""
-    a = b = c = d = vall(real(0))
-    for p in range(0, count - 3, 4):
-        a = a + take_vector(x, i + p * step, channels)
-        b = b + take_vector(x, i + (p + 1) * step, channels)
-        c = c + take_vector(x, i + (p + 2) * step, channels)
-        d = d + take_vector(x, i + (p + 3) * step, channels)
-    for p in range(count - count % 4, count):
-        a = a + take_vector(x, i + p * step, channels)
-    return (a + b) + (c + d)
-
-
-@device
-def spread_of(x, i, step, count, channels, mean):
-    """The sum of squared deviations over positions, a vector of channels."""
-    a = b = c = d = vall(real(0))
-    for p in range(0, count - 3, 4):
-        e = take_vector(x, i + p * step, channels) - mean
-        f = take_vector(x, i + (p + 1) * step, channels) - mean
-        g = take_vector(x, i + (p + 2) * step, channels) - mean
-        h = take_vector(x, i + (p + 3) * step, channels) - mean
-        a, b, c, d = vfma(e, e, a), vfma(f, f, b), vfma(g, g, c), vfma(h, h, d)
-    for p in range(count - count % 4, count):
-        e = take_vector(x, i + p * step, channels) - mean
-        a = vfma(e, e, a)
-    return (a + b) + (c + d)
-
-
-@routine
-def finish(out, i, step, count, channels, bias, k, biased, bounded, lo, hi, sums, s, all):
-    """Bias and bounds for ``channels`` channels of ``count`` positions, and what statistics want."""
-    low, high = vall(real(lo)), vall(real(hi))
-    for c in range(0, channels, LANES):
-        left = channels - c
-        if biased or bounded:
-            more = take_vector(bias, k + c, left) if biased else vall(real(0))
-            for p in range(count):
-                v = take_vector(out, i + p * step + c, left) + more
-                put_vector(out, i + p * step + c, vmin(high, vmax(low, v)), left)
-        if sums.size > 0:
-            total = sum_of(out, i + c, step, count, left)
-            put_vector(sums, s + k + c, total, left)
-            mean = total * vall(real(1 / count))
-            spread = spread_of(out, i + c, step, count, left, mean)
-            put_vector(sums, s + all + k + c, spread, left)

@@ -12,9 +12,9 @@ from netdsl.backends.cpu.conv_block import (
     STORE,
     blocks_of,
     convolve,
-    finish,
     parts_of,
 )
+from netdsl.backends.cpu.conv_finish import finish
 from netdsl.backends.cpu.conv_pack import panel_count, panel_wide
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.override import task

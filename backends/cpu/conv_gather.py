@@ -80,7 +80,8 @@ def gather_rows(
                 inside = 0 <= depth < sizes[0]
                 gather_row(
                     out, line * width * channels, channels, width, channels,
-                    -pads[2], min(strides[2], 1), sizes[2] if inside else 0, (place * sizes[1] + high) * sizes[2],
+                    -pads[2], min(strides[2], 1), sizes[2] if inside else 0,
+                    (place * sizes[1] + high) * sizes[2],
                     x, x_step, ref, ref_step, coef, k, all, lo, hi,
                 )  # fmt: skip
             line += 1

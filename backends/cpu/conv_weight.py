@@ -237,68 +237,17 @@ def weight_out(out, o0, pitch, sums, at, outs, o_step, ins, i_step, r, r_step, t
                     out[put + i * taps] = sums[get + i * i_step]
 
 
-@task(
-    tasks=weight_tasks,
-    memory=weight_memory,
-    writes=("out", "dbias", "parts"),
-    plan=weight_numbers,
-    planned=PLANNED,
-)
+# fmt: off
+@task(tasks=weight_tasks, memory=weight_memory, writes=("out", "dbias", "parts"),
+      plan=weight_numbers, planned=PLANNED)
 def conv_weight(
-    first,
-    last,
-    scratch,
-    out,
-    dbias,
-    parts,
-    x,
-    ref,
-    coef,
-    y,
-    y_ref,
-    y_coef,
-    n: int,
-    ci: int,
-    co: int,
-    groups: int,
-    i0: int,
-    i1: int,
-    i2: int,
-    o0: int,
-    o1: int,
-    o2: int,
-    k0: int,
-    k1: int,
-    k2: int,
-    s0: int,
-    s1: int,
-    s2: int,
-    p0: int,
-    p1: int,
-    p2: int,
-    d0: int,
-    d1: int,
-    d2: int,
-    x_step: int,
-    ref_step: int,
-    y_step: int,
-    y_ref_step: int,
-    add: int,
-    block_i: int,
-    block_o: int,
-    chunks: int,
-    across: int,
-    joint: int,
-    planes: int,
-    rows: int,
-    cols: int,
-    x_row: int,
-    y_row: int,
-    span: int,
-    lo: float,
-    hi: float,
-    y_lo: float,
-    y_hi: float,
+    first, last, scratch, out, dbias, parts, x, ref, coef, y, y_ref, y_coef,
+    n: int, ci: int, co: int, groups: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,
+    k0: int, k1: int, k2: int, s0: int, s1: int, s2: int, p0: int, p1: int, p2: int,
+    d0: int, d1: int, d2: int, x_step: int, ref_step: int, y_step: int, y_ref_step: int, add: int,
+    block_i: int, block_o: int, chunks: int, across: int, joint: int,
+    planes: int, rows: int, cols: int, x_row: int, y_row: int, span: int,
+    lo: float, hi: float, y_lo: float, y_hi: float,
 ):
     """The gradients by weights and biases; sums of a chunk go to ``parts`` if there are several."""
     i, outputs, k, s = (i0, i1, i2), (o0, o1, o2), (k0, k1, k2), (s0, s1, s2)
@@ -363,3 +312,4 @@ def conv_weight(
                 )  # fmt: skip
             if bias >= 0:
                 place_rows(dbias, block[2], co, 1, block[3], scratch, bias, block_o, add or more)
+# fmt: on

@@ -21,7 +21,8 @@ NARROWEST = 64
 TASKS = 16
 """There shall be about so many tasks, and half as many at least."""
 PLANNED = (
-    "block_i", "block_o", "chunks", "across", "joint", "planes", "rows", "cols", "x_row", "y_row", "span",
+    "block_i", "block_o", "chunks", "across", "joint", "planes", "rows", "cols", "x_row", "y_row",
+    "span",
 )  # fmt: skip
 """What a plan tells beside the geometry."""
 FEW = 1 << 14
@@ -54,7 +55,7 @@ class Sizes:
         return self.k[0] * self.k[1] * self.k[2]
 
     def flat(self) -> Sizes:
-        """The same, as a single row of positions, where the window is a point that goes over all."""
+        """The same, as one row of positions, where the window is a point that goes over all."""
         ones = (1, 1, 1)
         if self.k != ones or self.s != ones or self.i != self.o:
             return self
@@ -72,7 +73,7 @@ class Sizes:
 
 
 def weight_plan(sizes: Sizes, lanes: int = LANES) -> dict[str, int]:
-    """The operands of `conv_weight` that say how the work falls apart, and the geometry with them."""
+    """The operands of `conv_weight` that say how the work falls apart, with the geometry."""
     flat = sizes.flat()
     across, joint = _form(flat, lanes)
     planes, rows, cols = _piece(flat)
@@ -152,7 +153,8 @@ def _piece(sizes: Sizes) -> Axes:
 
 def _cut(channels: int, parts: int, lanes: int) -> int:
     """The size of a block, of whole vectors, where channels are cut in parts."""
-    return -(-(-(-channels // parts)) // lanes) * lanes
+    size = -(-channels // parts)
+    return -(-size // lanes) * lanes
 
 
 def _splits(sizes: Sizes, joint: bool) -> Iterator[tuple[int, int]]:

@@ -40,32 +40,13 @@ def sum_chunks(out, o, step, x, i, x_step, rows, count, chunks, whole, add):
             put_vector(out, o + r * step + j, total, left)
 
 
-@task(
-    tasks=sum_tasks,
-    memory=sum_memory,
-    writes=("out", "dbias"),
-    plan=weight_numbers,
-    planned=("block_i", "block_o", "chunks", "across", "joint"),
-)
+# fmt: off
+@task(tasks=sum_tasks, memory=sum_memory, writes=("out", "dbias"), plan=weight_numbers,
+      planned=("block_i", "block_o", "chunks", "across", "joint"))
 def conv_weight_sum(
-    first,
-    last,
-    scratch,
-    out,
-    dbias,
-    parts,
-    ci: int,
-    co: int,
-    groups: int,
-    k0: int,
-    k1: int,
-    k2: int,
-    add: int,
-    block_i: int,
-    block_o: int,
-    chunks: int,
-    across: int,
-    joint: int,
+    first, last, scratch, out, dbias, parts, ci: int, co: int, groups: int,
+    k0: int, k1: int, k2: int, add: int, block_i: int, block_o: int, chunks: int,
+    across: int, joint: int,
 ):
     """Follows `conv_weight` where that has several chunks."""
     cig, cog, taps = ci // groups, co // groups, k0 * k1 * k2
@@ -100,3 +81,4 @@ def conv_weight_sum(
         if dbias.size and c == 0:
             bias = chunks * blocks * whole + channel
             sum_chunks(dbias, channel, 1, parts, bias, 1, 1, outs, chunks, co, add)
+# fmt: on

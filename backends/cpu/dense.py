@@ -1,17 +1,19 @@
 """Dense layers: ``out = x @ weight.T + bias`` and the gradient by ``x``; all matrices by rows.
 
 The gradients by weights and biases are those of a convolution of one tap over a row of ``n``
-positions: `conv_weight`, as `dense_weight_plan` has it.
+positions: `conv_weight`, whose geometry is that of `dense_weight_sizes`.
 
 Forward, one of both matrices has to be read down its columns, so `dense_pack` turns it: into panels
 of two vectors of its rows. It turns the weights, and vectors go over the outputs; or the samples,
 where that is less work, and vectors go over them. Where samples are few nothing is turned, and
-vectors go along the sums. `dense_plan` chooses.
+vectors go along the sums. `dense_numbers` chooses.
 """
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.conv_weight_plan import Sizes, weight_plan
+import numpy as np
+
+from netdsl.backends.cpu.dense_plan import FEW, LONG, SAMPLES, WEIGHTS, dense_numbers, input_numbers
 from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.matmul import copy_rows, product
@@ -20,8 +22,6 @@ from netdsl.backends.cpu.tile import ROWS
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
-FEW, WEIGHTS, SAMPLES = 0, 1, 2
-"""What `dense_pack` turns: nothing, the weights, or the samples."""
 PANEL = 2 * LANES
 DEPTH = 256
 """So many products are added in registers before they are added to the rest."""
@@ -31,48 +31,30 @@ PANELS = 2
 """So many panels are a task."""
 STRIP = 64
 """So many columns of a matrix are turned by a task."""
-LONG = 4096
-"""Rows of weights from this length on are read in longer pieces."""
 
 
-def dense_plan(n: int, ci: int, co: int) -> dict[str, int]:
-    """Which matrix is turned, its rows and columns, and the size of ``packed``."""
-    if n <= 3:
-        return {"form": FEW, "rows": 0, "cols": 0, "packed": 0}
-    form = WEIGHTS if ci * co <= n * (ci + co) else SAMPLES
-    rows = co if form == WEIGHTS else n
-    return {"form": form, "rows": rows, "cols": ci, "packed": packed_size(rows, ci)}
-
-
-def packed_size(rows: int, cols: int, lanes: int = LANES) -> int:
-    """How many numbers a matrix has in panels."""
-    return -(-rows // (2 * lanes)) * 2 * lanes * cols
-
-
-def dense_weight_plan(n: int, ci: int, co: int) -> dict[str, int]:
-    """The operands with which `conv_weight` makes ``dweight = dy.T @ x``."""
-    ones, places = (1, 1, 1), (1, 1, n)
-    return weight_plan(Sizes(1, ci, co, 1, places, places, ones, ones, (0, 0, 0), ones))
-
-
-def pack_tasks(rows, cols):
+def pack_tasks(n, ci, co, form):
     """A task for some columns of every panel."""
-    return ((rows + PANEL - 1) // PANEL) * ((cols + STRIP - 1) // STRIP)
+    rows = 0 if form == FEW else co if form == WEIGHTS else n
+    return ((rows + PANEL - 1) // PANEL) * ((ci + STRIP - 1) // STRIP)
 
 
 # fmt: off
-@task(tasks=pack_tasks)
-def dense_pack(first, last, scratch, out, x, rows: int, cols: int, x_step: int):
-    """Turn a matrix into panels: ``out[panel, k, row]`` of ``x[row, k]``."""
+@task(tasks=pack_tasks, plan=dense_numbers, planned=("form",))
+def dense_pack(
+    first, last, scratch, out, x, weight, n: int, ci: int, co: int, x_step: int, form: int
+):
+    """Turn a matrix into panels: ``out[panel, k, row]`` of ``x[row, k]`` or ``weight[row, k]``."""
     # fmt: on
-    strips = -(-cols // STRIP)
+    strips, rows = -(-ci // STRIP), co if form == WEIGHTS else n
+    source, pitch = (weight, ci) if form == WEIGHTS else (x, x_step)
     for t in range(first, last):
         row, k0 = t // strips * PANEL, t % strips * STRIP
-        k1, count = min(k0 + STRIP, cols), min(PANEL, rows - row)
-        for r in range(count):
-            put, get = row * cols + r, (row + r) * x_step
+        k1 = min(k0 + STRIP, ci)
+        for r in range(min(PANEL, rows - row)):
+            put, get = row * ci + r, (row + r) * pitch
             for k in range(k0, k1):
-                out[put + k * PANEL] = x[get + k]
+                out[put + k * PANEL] = source[get + k]
 
 
 def dense_tasks(n, co, form):
@@ -133,7 +115,7 @@ def dot_rows(out, o, step, x, i, x_step, weight, w, bias, b, n, ci, lo, hi):
 
 
 # fmt: off
-@task(tasks=dense_tasks, memory=dense_memory)
+@task(tasks=dense_tasks, memory=dense_memory, plan=dense_numbers, planned=("form",))
 def dense_forward(
     first, last, scratch, out, x, weight, packed, bias,
     n: int, ci: int, co: int, step: int, x_step: int, form: int, out_lo: float, out_hi: float,
@@ -191,19 +173,16 @@ SAMPLE_LINES = 140
 """A task for the gradient by the input has so many samples at most."""
 
 
-def dense_input_plan(ci: int) -> dict[str, int]:
-    """How many inputs and outputs of the weights `dense_input` takes at once."""
-    return {"block": 512, "depth": 128} if ci >= LONG else {"block": 64, "depth": 256}
-
-
 # fmt: off
-@task(tasks=input_tasks, memory=input_memory)
+@task(
+    tasks=input_tasks, memory=input_memory, plan=input_numbers, planned=("block", "depth")
+)
 def dense_input(
     first, last, scratch, out, y, ref, weight,
     n: int, ci: int, co: int, step: int, y_step: int, ref_step: int, block: int, depth: int,
     add: int, lo: float, hi: float,
 ):
-    """``out[n, i]`` from a gradient ``y[n, o]``, which may be masked by ``ref``, and the weights."""
+    """``out[n, i]`` from ``y[n, o]``, a gradient that ``ref`` may mask, and the weights."""
     # fmt: on
     blocks, row = -(-ci // block), block + LANES
     for t in range(first, last):

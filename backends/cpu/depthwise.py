@@ -6,7 +6,8 @@ plane, of some channels: what they see comes into the thread's own memory, with 
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.conv_block import finish, place_of
+from netdsl.backends.cpu.conv_block import place_of
+from netdsl.backends.cpu.conv_finish import finish
 from netdsl.backends.cpu.conv_gather import gather_row
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES

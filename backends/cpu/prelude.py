@@ -138,6 +138,7 @@ class Kernel:
         """Compile, or read from the cache."""
         if self.compiled is not None:
             return
+        provide_tiles()
         try:
             self.compiled = cfunc(ENTRY, cache=True, **OPTIONS)(self.function)
         except RuntimeError:  # where it cannot be kept it is compiled anew each time

@@ -5,12 +5,16 @@
 it is: a dense layer, a window that goes over a picture, a gradient by weights.
 """
 
-from llvmlite import ir
-from numba.core import types
+from functools import cache
+
+from llvmlite import binding, ir
+from numba import cfunc
+from numba.core import cgutils, types
 from numba.extending import intrinsic
 
 from netdsl.backends.cpu.machine import LANES, REGISTERS
 from netdsl.backends.cpu.simd import (
+    BITS,
     LONG,
     SCALAR,
     VECTOR,
@@ -159,6 +163,48 @@ def tile_function(module, wide, packed):
     return function
 
 
+SYMBOL = f"netdsl_tile_f{BITS}x{LANES}"
+"""What all tiles are called in compiled code: one function, made once for all kernels."""
+
+
+@intrinsic
+def any_tile(typing, which, *numbers):
+    """The tile ``2 * wide + packed``, its operands as addresses and numbers."""
+
+    def code(context, builder, sig, args):
+        values = [builder.extract_value(args[1], i) for i in range(3 + len(ARGUMENTS))]
+        places = [builder.inttoptr(value, SCALAR.as_pointer()) for value in values[:4]]
+        done = builder.append_basic_block("done")
+        choice = builder.switch(args[0], done)
+        for wide in (1, 2, 3, 4):
+            for packed in (0, 1):
+                block = builder.append_basic_block(f"wide{wide}")
+                choice.add_case(ir.Constant(LONG, 2 * wide + packed), block)
+                builder.position_at_end(block)
+                builder.call(tile_function(builder.module, wide, packed), [*places, *values[4:]])
+                builder.branch(done)
+        builder.position_at_end(done)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.UniTuple(types.int64, 3 + len(ARGUMENTS))), code
+
+
+def tiles(which, c, d, a, b, ci, start, cols, rows, ai, ak, bk, n1, a1, b1, n2, a2, b2, n):
+    any_tile(which, c, d, a, b, ci, start, cols, rows, ai, ak, bk, n1, a1, b1, n2, a2, b2, n)
+
+
+@cache
+def provide_tiles():
+    """Let compiled code find the tiles; they are compiled, or read from the cache, once."""
+    kind = types.void(*[types.int64] * (4 + len(ARGUMENTS)))
+    try:
+        made = cfunc(kind, cache=True)(tiles)
+    except RuntimeError:  # where they cannot be kept they are compiled anew each time
+        made = cfunc(kind)(tiles)
+    binding.add_symbol(SYMBOL, made.address)
+    return made
+
+
 def make_tile(wide, packed):
     """A tile ``wide`` vectors wide; ``packed`` if rows of ``b`` are whole vectors.
 
@@ -176,10 +222,15 @@ def make_tile(wide, packed):
             kinds = dict(zip(NAMES, sig.args, strict=True))
             inside(context, builder, kinds, by)
             places = [
-                pointer(context, builder, kinds[name], by[name], by[f"{name}0"]) for name in "cdab"
+                builder.ptrtoint(
+                    pointer(context, builder, kinds[name], by[name], by[f"{name}0"]), LONG
+                )
+                for name in "cdab"
             ]
-            function = tile_function(builder.module, wide, packed)
-            builder.call(function, [*places, *(by[name] for name in ARGUMENTS[1:])])
+            numbers = [by[name] for name in ARGUMENTS[1:]]
+            kind = ir.FunctionType(ir.VoidType(), [LONG] * (4 + len(ARGUMENTS)))
+            function = cgutils.get_or_insert_function(builder.module, kind, SYMBOL)
+            builder.call(function, [ir.Constant(LONG, 2 * wide + packed), *places, *numbers])
             return context.get_dummy_value()
 
         i = types.intp

@@ -2,8 +2,11 @@
 
 A task is a block of tiles and a share of the channels out: the tiles are brought into Winograd's
 form, (m+2)^2 small matrix products combine their channels, and what comes out is brought back, all
-while it is in the core's own cache. With m = 2 a 4/9 of the products of the direct kernel remain,
-with m = 4 a 1/4, at the price of some exactness.
+while it is in the core's own cache. With m = 2 there remain 4/9 of the products of the direct
+kernel, with m = 4 only 1/4, at the price of some exactness.
+
+The gradient by the input is the same kernel: x is the gradient at the outputs, ci and co, i and o
+change places, p is 2 - p, and the weights are packed with ``back``.
 """
 
 from __future__ import annotations
@@ -30,31 +33,31 @@ from netdsl.kernel import device, real, routine
 CACHE = 1 << 18
 """So many numbers of both forms of a block are meant to stay in a core's cache."""
 FEW, MANY = 28, 64
-"""Tiles of a block for which it pays to read the weights once more, and so many that it is enough."""
+"""For so many tiles it pays to read the weights once more, and so many are enough for a block."""
 ENOUGH = 16
 """So many tasks keep the threads of most machines at work."""
-FORM = 200
-"""Bringing a vector of channels into the form and back takes as long as so many multiplications."""
-WEIGHT = 60
+FORM = 12
+"""Bringing a number into the form or back takes as long as so many multiplications."""
+WEIGHT = 80
 """So does reading and writing a number of the weights' form."""
+ENDLESS = 1e300
+"""What lies beyond it is no bound."""
 PANELS = 32
 """A share has whole panels, with the widest of vectors."""
 SHARE = 128
-"""A share has no fewer channels out: every share brings the input into its form anew."""
+"""A share has no fewer channels out (half of it where tiles are few): each makes the forms anew."""
 
 
 def winograd_pays(m, n, ci, co, o1, o2):
     """Whether Winograd's method is faster than the direct kernels, for 3x3 windows and stride 1.
 
     What costs are the products, of which tiles at the edges have too many, and beside them bringing
-    every vector of channels into the form and back; the form of many weights must be read.
+    all channels into the form and back, and packing and reading the weights.
     """
     tiles, taps = n * -(-o1 // m) * -(-o2 // m), (m + 2) ** 2
-    vectors = -(-ci // LANES) + -(-co // LANES)
-    here = (
-        tiles * (taps * ci * -(-co // LANES) * LANES + vectors * FORM * taps)
-        + WEIGHT * taps * ci * co
-    )
+    inside, outside = -(-ci // LANES) * LANES, -(-co // LANES) * LANES
+    forms = tiles * (inside + outside) * FORM + ci * co * WEIGHT
+    here = taps * (tiles * ci * outside + forms)
     return here < n * o1 * o2 * 9 * ci * co
 
 
@@ -142,6 +145,18 @@ def collect2(out, o, line, step, x, i, apart, own, w):
         put2(out, o + r * line, step, output2(a, b, c, d))
 
 
+@device
+def put_line(out, o, step, x, i, count, left, more, add, low, up):
+    """Write outputs beside each other: with a bias, added to what is there, between bounds."""
+    for _ in range(count):
+        v = vload(x, i) + more
+        if add:
+            v = v + take_vector(out, o, left)
+        put_vector(out, o, vmin(up, vmax(low, v)), left)
+        o += step
+        i += LANES
+
+
 @routine
 def finish(out, o, step, x, i, apart, across, band, totals, m, tiles, t, o1, o2,
            channels, bias, c0, add, lo, hi, summing):  # fmt: skip
@@ -150,24 +165,25 @@ def finish(out, o, step, x, i, apart, across, band, totals, m, tiles, t, o1, o2,
     column, row = t % across_tiles * m, t // across_tiles % down_tiles * m
     base, done, own = t // across_tiles // down_tiles * o1, 0, band + 16 * LANES
     low, up = vall(real(lo)), vall(real(hi))
+    straight = bias.size + channels % LANES + add == 0 and lo < -ENDLESS and hi > ENDLESS
     for _ in range(tiles):
         at = o + ((base + row) * o2 + column) * step
         high, wide = min(m, o1 - row), min(m, o2 - column)
         for c in range(0, channels, LANES):
+            whole = straight and high == m and wide == m
+            goal, g, line, next = out, at + c, o2 * step, step
+            if not whole:
+                goal, g, line, next = x, band, m * LANES, ONE * LANES
             if m == 4:
-                collect4(x, band, 4 * LANES, ONE * LANES, x, i + c, apart, x, own)
+                collect4(goal, g, line, next, x, i + c, apart, x, own)
             else:
-                collect2(x, band, 2 * LANES, ONE * LANES, x, i + c, apart, x, own)
+                collect2(goal, g, line, next, x, i + c, apart, x, own)
+            if whole:
+                continue
             more = take_vector(bias, c0 + c, channels - c) if bias.size else vall(real(0))
             for a in range(high):
-                for b in range(wide):
-                    v, to = (
-                        vload(x, band + (a * m + b) * LANES) + more,
-                        at + (a * o2 + b) * step + c,
-                    )
-                    if add:
-                        v = v + take_vector(out, to, channels - c)
-                    put_vector(out, to, vmin(up, vmax(low, v)), channels - c)
+                line, to = band + a * m * LANES, at + a * o2 * step + c
+                put_line(out, to, step, x, line, wide, channels - c, more, add, low, up)
         if summing:
             sum_up(x, totals, out, at, o2 * step, step, high, wide, channels, done == 0)
         done += high * wide
@@ -218,7 +234,7 @@ def put_sums(sums, s, co, x, i, channels, positions):
 @task(tasks=forward_tasks, memory=forward_memory, writes=("out", "sums"))
 def winograd_forward(
     first, last, scratch, out, x, ref, coef, weight, bias, sums, n: int, ci: int, co: int,
-    i0: int, i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, step: int, x_step: int,
+    i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, step: int, x_step: int,
     ref_step: int, add: int, lo: float, hi: float, out_lo: float, out_hi: float, m: int,
     block: int, share: int,
 ):
@@ -235,12 +251,20 @@ def winograd_forward(
         o = v + taps * x_apart
         band = o + taps * o_apart
         totals = band + 52 * LANES
-        spread(scratch, v, x_apart, x_across, m, 2, tiles, t0, across_tiles, down_tiles, i1, i2,
-               p1, p2, ci, 0, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
-        multiply(scratch, o, o_apart, o_across, scratch, v, x_apart, x_across, tiles, ci,
-                 weight, m, c0, co, share)  # fmt: skip
-        positions = finish(out, c0, step, scratch, o, o_apart, o_across, band, totals, m, tiles, t0,
-                           o1, o2, channels, bias, c0, add, out_lo, out_hi, sums.size > 0)  # fmt: skip
+        # fmt: off
+        spread(
+            scratch, v, x_apart, x_across, m, 2, tiles, t0, across_tiles, down_tiles, i1, i2,
+            p1, p2, ci, 0, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi,
+        )
+        multiply(
+            scratch, o, o_apart, o_across, scratch, v, x_apart, x_across, tiles, ci,
+            weight, m, c0, co, share,
+        )
+        positions = finish(
+            out, c0, step, scratch, o, o_apart, o_across, band, totals, m, tiles, t0,
+            o1, o2, channels, bias, c0, add, out_lo, out_hi, sums.size > 0,
+        )
+        # fmt: on
         if sums.size:
             s = t // shares * (2 * co + 1)
             put_sums(sums, s + c0, co, scratch, totals, channels, positions)

@@ -124,7 +124,7 @@ def put_weights(out, o, scratch, s, o_apart, o_across, patch, m, rows, cols, ins
 @task(tasks=weight_tasks, memory=weight_memory)
 def winograd_weight(
     first, last, scratch, out, x, ref, coef, y, y_ref, y_coef, n: int, ci: int, co: int,
-    i0: int, i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, x_step: int, ref_step: int,
+    i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, x_step: int, ref_step: int,
     y_step: int, y_ref_step: int, add: int, lo: float, hi: float, y_lo: float, y_hi: float,
     m: int, chunks: int,
 ):
@@ -145,13 +145,20 @@ def winograd_weight(
         begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
         for k in range(begin, end, TILES):
             count = min(TILES, end - k)
-            spread(scratch, v, v_apart, v_across, m, 2 * ONE, count, k, across, down, i1, i2, p1, p2,
-                   cols, c, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi)  # fmt: skip
-            spread(scratch, e, e_apart, e_across, m, none, count, k, across, down, o1, o2, none,
-                   none, rows, r, scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co,
-                   y_lo, y_hi)  # fmt: skip
-            multiply_up(scratch, s, o_apart, o_across, scratch, e, e_apart, e_across,
-                        scratch, v, v_apart, v_across, m, rows, cols, count, k > begin)  # fmt: skip
+            # fmt: off
+            spread(
+                scratch, v, v_apart, v_across, m, 2 * ONE, count, k, across, down, i1, i2, p1, p2,
+                cols, c, scratch, band, x, x_step, ref, ref_step, coef, ci, lo, hi,
+            )
+            spread(
+                scratch, e, e_apart, e_across, m, none, count, k, across, down, o1, o2, none, none,
+                rows, r, scratch, band, y, y_step, y_ref, y_ref_step, y_coef, co, y_lo, y_hi,
+            )
+            multiply_up(
+                scratch, s, o_apart, o_across, scratch, e, e_apart, e_across,
+                scratch, v, v_apart, v_across, m, rows, cols, count, k > begin,
+            )
+            # fmt: on
         o = (chunk * co * ci + r * ci + c) * 9
         put_weights(out, o, scratch, s, o_apart, o_across, band, m, rows, cols, ci, add)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from netdsl.backends.cpu.lower import clamp, conv, flat, join, norm, pool
+from netdsl.backends.cpu.lower import clamp, conv, dense, flat, join, norm, pool
 from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
 from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.ops.avgpool import AvgPool
@@ -17,7 +17,15 @@ from netdsl.ops.global_maxpool import GlobalMaxPool
 from netdsl.ops.maxpool import MaxPool
 from netdsl.schedule import Buffer, Call, Operand, Schedule
 
-RULES = {**clamp.RULES, **flat.RULES, **conv.RULES, **join.RULES, **norm.RULES, **pool.RULES}
+RULES = {
+    **clamp.RULES,
+    **flat.RULES,
+    **conv.RULES,
+    **dense.RULES,
+    **join.RULES,
+    **norm.RULES,
+    **pool.RULES,
+}
 WANTING = (Conv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool)
 """Layers whose kernels want the channels last."""
 

@@ -108,30 +108,45 @@ def backward(low: Lowering, call: Call) -> bool:
 
 def by_weight(low: Lowering, call: Call) -> bool:
     """``dweight``, and ``dbias`` with it."""
-    dy, x, out = low.source(buffer_of(call, "dy")), buffer_of(call, "x"), call.out.buffer
-    geometry = numbers(call, x, buffer_of(call, "dy"), out)
+    x = buffer_of(call, "x")
     source = low.source(x)
-    bias = low.of_owner(call).get("dbias")
-    add, dbias = int(call.add), None
-    if bias is not None and int(bias.add) == add:
-        low.take(bias)
-        dbias = low.operand(bias.out.buffer)
-    parts = low.aux(call, "parts", most_parts(geometry))
+    geometry = numbers(call, x, buffer_of(call, "dy"), call.out.buffer)
+    known = {"x": source.x, "ref": source.ref, "coef": source.coef}
+    apart: dict[str, Number] = {
+        "x_step": source.step, "ref_step": source.ref_step, "lo": source.lo, "hi": source.hi,
+    }  # fmt: skip
+    weight_gradient(low, call, geometry, known, apart)
+    return True
+
+
+def weight_gradient(
+    low: Lowering,
+    call: Call,
+    geometry: Mapping[str, Number],
+    x: Mapping[str, Operand | None],
+    apart: Mapping[str, Number],
+) -> None:
+    """The gradients by weights and biases, of a convolution or of what is one in disguise."""
+    add, dbias = int(call.add), bias_gradient(low, call)
+    dy = low.source(buffer_of(call, "dy"))
+    parts = low.operand(low.aux(call, "parts", most_parts(geometry)))
     low.emit(
         conv_weight,
-        low.operand(out),
-        {
-            "dbias": dbias, "parts": low.operand(parts), "x": source.x, "ref": source.ref,
-            "coef": source.coef, **seen("y", dy),
-        },
-        {
-            **geometry, **distances("y", dy), "x_step": source.step, "ref_step": source.ref_step,
-            "add": add, "lo": source.lo, "hi": source.hi,
-        },
-    )  # fmt: skip
-    reads = {"dbias": dbias, "parts": low.operand(parts)}
-    low.emit(conv_weight_sum, low.operand(out), reads, {**geometry, "add": add})
-    return True
+        low.operand(call.out.buffer),
+        {"dbias": dbias, "parts": parts, **x, **seen("y", dy)},
+        {**geometry, **apart, **distances("y", dy), "add": add},
+    )
+    reads = {"dbias": dbias, "parts": parts}
+    low.emit(conv_weight_sum, low.operand(call.out.buffer), reads, {**geometry, "add": add})
+
+
+def bias_gradient(low: Lowering, call: Call) -> Operand | None:
+    """Where the gradient by the bias goes, if it can be made together with that by the weight."""
+    bias = low.of_owner(call).get("dbias")
+    if bias is None or bias.add != call.add:
+        return None
+    low.take(bias)
+    return low.operand(bias.out.buffer)
 
 
 def most_parts(geometry: Mapping[str, Number]) -> int:

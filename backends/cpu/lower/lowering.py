@@ -325,6 +325,17 @@ class Lowering:
             return tuple(change(operand) for operand in read)
         return None if read is None else change(read)
 
+    def needs_turn(self, operand: Operand) -> bool:
+        """Whether a tensor lies in another order than that in which a kernel goes through it."""
+        return operand.buffer in self.last and not self.visible(operand)
+
+    def lines(self, read: Operand | tuple[Operand, ...] | None) -> Operand:
+        """A tensor as rows in its logical order, one for each sample."""
+        assert isinstance(read, Operand)
+        self.store(read.buffer)
+        there = replace(read, buffer=self.home(read.buffer))
+        return replace(self.seen(there), view=(-1,), memory=True, strided=False)
+
     def whole(self, operand: Operand) -> bool:
         """Whether a tensor lies in one piece, in the order of a picture (or has no order)."""
         return operand.buffer in self.last and operand.buffer not in self.places

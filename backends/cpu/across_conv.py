@@ -1,0 +1,240 @@
+"""Convolution across images: weights are spread, and meet the positions of a row as vectors."""
+
+from __future__ import annotations
+
+from netdsl.backends.cpu.across import (
+    across_tasks,
+    copy_vectors,
+    put_zeros,
+    quick_tanh,
+    slope_of,
+)
+from netdsl.backends.cpu.across_tile import across_spread
+from netdsl.backends.cpu.machine import LANES, REGISTERS
+from netdsl.backends.cpu.pool import end_tap, first_tap
+from netdsl.backends.cpu.simd import vall, vload, vmax, vmin, vstore
+from netdsl.backends.override import task
+from netdsl.kernel import device, real, routine
+
+
+def padded_memory(ci, i0, i1, i2, o2, k2, s2, p2, d2):
+    """A block of images with padded rows; nothing where no window reaches padding."""
+    width = max(p2 + i2, (o2 - 1) * s2 + (k2 - 1) * d2 + 1)
+    return ci * i0 * i1 * width * LANES if width > i2 else 0
+
+
+def gradient_memory(co, i2, o0, o1, o2, k2, s2, p2, d2):
+    """A block of gradients with padded rows."""
+    left = max(0, ((k2 - 1) * d2 - p2 + s2 - 1) // s2)
+    return co * o0 * o1 * (left + max(o2, (i2 - 1 + p2) // s2 + 1)) * LANES
+
+
+@device
+def width_of(i2, o2, k2, s2, p2, d2):
+    """How long a row of the input is with the padding that windows reach."""
+    return max(p2 + i2, (o2 - 1) * s2 + (k2 - 1) * d2 + 1)
+
+
+@routine
+def pad_rows(out, o, x, i, rows, size, left, width):
+    """Rows of ``size`` positions as rows of ``width``, with zeros before and behind."""
+    for _ in range(rows):
+        put_zeros(out, o, left)
+        copy_vectors(out, o + left * LANES, x, i, size)
+        put_zeros(out, o + (left + size) * LANES, width - left - size)
+        o, i = o + width * LANES, i + size * LANES
+
+
+@device
+def most_columns(count):
+    """How many columns a tile has at most, for so many in all."""
+    most = 4 if REGISTERS >= 32 else 2
+    return most + 1 if count % (most + 1) == 0 and count % most else most
+
+
+@device
+def most_rows(wide):
+    """How many rows a tile has at most that is so wide."""
+    return min(6, (REGISTERS - 1 - wide) // wide)
+
+
+@routine
+def spread_row(
+    c, c_at, cr, ct, rows, columns, d, d_at, start, a, a_at, ar, b, b_at, bt,
+    n0, a0, b0, n1, a1, b1, n2, a2, b2, n, ak, bk,
+):  # fmt: skip
+    """Tiles of about equal sizes over ``rows`` and ``columns``."""
+    times = -(-columns // most_columns(columns))
+    wide, rest = columns // times, columns % times
+    groups = -(-rows // most_rows(wide + (rest > 0)))
+    high, more = rows // groups, rows % groups
+    row = 0
+    for g in range(groups):
+        count = high + (g < more)
+        column = 0
+        for w in range(2):  # the wider ones first
+            m, size = (rest, wide + 1) if w == 0 else (times - rest, wide)
+            across_spread(
+                c, c_at + row * cr + column * ct, d, d_at + row if start == 2 else 0,
+                a, a_at + row * ar, b, b_at + column * bt,
+                count, size, start, cr, ct, ar, bt, m, size * ct, size * bt,
+                n0, a0, b0, n1, a1, b1, n2, a2, b2, n, ak, bk,
+            )  # fmt: skip
+            column += m * size
+        row += count
+
+
+@routine
+def activate(out, o, step, rows, columns, act, lo, hi):
+    """The activation of rows of vectors, where they lie."""
+    low, high = vall(real(lo)), vall(real(hi))
+    for r in range(rows):
+        begin = o + r * step
+        if act == 1:
+            for i in range(begin, begin + columns * LANES, LANES):
+                vstore(out, i, quick_tanh(vload(out, i)))
+        else:
+            for i in range(begin, begin + columns * LANES, LANES):
+                vstore(out, i, vmin(high, vmax(low, vload(out, i))))
+
+
+@routine
+def forward_block(
+    out, o, x, i, width, weight, bias, ci, co, i0, i1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
+    p0, p1, d0, d1, d2, lo, hi, act,
+):  # fmt: skip
+    """`across_forward` of one block, whose rows are padded to a width."""
+    line, taps, size = width * LANES, k0 * k1 * k2, o0 * o1 * o2 * LANES
+    for p in range(o0 * o1):
+        start0, start1 = p // o1 * s0 - p0, p % o1 * s1 - p1
+        u, v = first_tap(start0, d0), first_tap(start1, d1)
+        spread_row(
+            out, o + p * o2 * LANES, size, LANES, co, o2, bias, 0, 2 if bias.size else 0,
+            weight, (u * k1 + v) * k2, ci * taps,
+            x, i + ((start0 + u * d0) * i1 + start1 + v * d1) * line, s2 * LANES,
+            ci, taps, i0 * i1 * line,
+            end_tap(start0, d0, k0, i0) - u, k1 * k2, d0 * i1 * line,
+            end_tap(start1, d1, k1, i1) - v, k2, d1 * line,
+            k2, 1, d2 * LANES,
+        )  # fmt: skip
+        activate(out, o + p * o2 * LANES, size, co, o2, act, lo, hi)
+
+
+# fmt: off
+@task(tasks=across_tasks, memory=padded_memory)
+def across_forward(
+    first, last, scratch, out, x, weight, bias, n: int, ci: int, co: int,
+    i0: int, i1: int, i2: int, o0: int, o1: int, o2: int, k0: int, k1: int, k2: int,
+    s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
+    out_lo: float, out_hi: float, act: int,
+):
+    """Convolution, bias, and a clamp to ``out_lo..out_hi`` (``act`` 0) or ``tanh`` (1)."""
+    width = width_of(i2, o2, k2, s2, p2, d2)
+    for t in range(first, last):
+        i, o = t * ci * i0 * i1 * i2 * LANES, t * co * o0 * o1 * o2 * LANES
+        if width > i2:
+            pad_rows(scratch, 0, x, i, ci * i0 * i1, i2, p2, width)
+            forward_block(
+                out, o, scratch, 0, width, weight, bias, ci, co, i0, i1, o0, o1, o2,
+                k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2, out_lo, out_hi, act,
+            )
+        else:
+            forward_block(
+                out, o, x, i, i2, weight, bias, ci, co, i0, i1, o0, o1, o2,
+                k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2, out_lo, out_hi, act,
+            )
+# fmt: on
+
+
+@device
+def turn_taps(stride, dilation):
+    """How far the taps of windows are apart that reach the same place."""
+    step = 1
+    while step * dilation % stride:
+        step += 1
+    return step
+
+
+@device
+def tap_at(place, window, stride, dilation):
+    """The first tap of a window that reaches a place, counted from the padding; or ``window``."""
+    tap = 0
+    while tap < window and (place - tap * dilation) % stride:
+        tap += 1
+    return tap
+
+
+@device
+def inner_tap(place, tap, step, stride, dilation, out):
+    """The first tap on from one, ``step`` apart, whose window is not behind the last."""
+    over = (place - tap * dilation) // stride - (out - 1)
+    apart = step * dilation // stride
+    return tap + step * max(0, -(-over // apart))
+
+
+@device
+def inner_taps(place, tap, step, window, dilation):
+    """How many taps on from one, ``step`` apart, have windows that do not begin before the first."""
+    reach = min(window - 1, place // dilation)
+    return max(0, (reach - tap) // step + 1) if reach >= tap else 0
+
+
+@routine
+def backward_row(
+    out, o, size, b, width, left, weight, ci, co, i2, q0, q1, o0, o1, k0, k1, k2, s0, s1, s2,
+    p2, d0, d1, d2,
+):  # fmt: skip
+    """A row of the gradient: for every remainder of its columns by the stride a product."""
+    step0, step1, step2 = turn_taps(s0, d0), turn_taps(s1, d1), turn_taps(s2, d2)
+    u = inner_tap(q0, tap_at(q0, k0, s0, d0), step0, s0, d0, o0)
+    v = inner_tap(q1, tap_at(q1, k1, s1, d1), step1, s1, d1, o1)
+    us, vs = inner_taps(q0, u, step0, k0, d0), inner_taps(q1, v, step1, k1, d1)
+    line, taps = width * LANES, k0 * k1 * k2
+    for f in range(min(s2, i2)):
+        w = tap_at(f + p2, k2, s2, d2)
+        column = (f + p2 - w * d2) // s2 + left
+        at = (((q0 - u * d0) // s0 * o1 + (q1 - v * d1) // s1) * width + column) * LANES
+        spread_row(
+            out, o + f * LANES, size, s2 * LANES, ci, (i2 - f + s2 - 1) // s2, weight, 0, 0,
+            weight, (u * k1 + v) * k2 + w, taps, b, at, LANES,
+            co, ci * taps, o0 * o1 * line,
+            us, step0 * k1 * k2, -(step0 * d0 // s0) * o1 * line,
+            vs, step1 * k2, -(step1 * d1 // s1) * line,
+            (k2 - w + step2 - 1) // step2, step2, -(step2 * d2 // s2) * LANES,
+        )  # fmt: skip
+
+
+@routine
+def slope_row(out, o, y, i, step, rows, columns, act, lo, hi):
+    """Rows of vectors times the derivative of the activation that gave ``y``."""
+    low, high = vall(real(lo)), vall(real(hi))
+    for r in range(rows):
+        for k in range(r * step, r * step + columns * LANES, LANES):
+            vstore(out, o + k, vload(out, o + k) * slope_of(vload(y, i + k), act, low, high))
+
+
+# fmt: off
+@task(tasks=across_tasks, memory=gradient_memory)
+def across_backward(
+    first, last, scratch, out, dy, weight, y, n: int, ci: int, co: int,
+    i0: int, i1: int, i2: int, o0: int, o1: int, o2: int, k0: int, k1: int, k2: int,
+    s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
+    y_lo: float, y_hi: float, act: int,
+):
+    """The gradient by the input; where ``y`` is given, the input was made by an activation, as ``y``,
+    and the gradient is that by the activation's input.
+    """
+    left = max(0, ((k2 - 1) * d2 - p2 + s2 - 1) // s2)
+    width = left + max(o2, (i2 - 1 + p2) // s2 + 1)
+    size = i0 * i1 * i2 * LANES
+    for t in range(first, last):
+        pad_rows(scratch, 0, dy, t * co * o0 * o1 * o2 * LANES, co * o0 * o1, o2, left, width)
+        for p in range(i0 * i1):
+            o = t * ci * size + p * i2 * LANES
+            backward_row(
+                out, o, size, scratch, width, left, weight, ci, co, i2, p // i1 + p0, p % i1 + p1,
+                o0, o1, k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
+            )
+            if y.size:
+                slope_row(out, o, y, o, size, ci, i2, act, y_lo, y_hi)
+# fmt: on

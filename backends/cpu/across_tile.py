@@ -1,0 +1,208 @@
+"""The tile across images: few channels times few positions in registers, images in the lanes.
+
+``c[m, r, t] = c0 + sum over h, i, j, k of a[r, h, i, j, k] * b[m, t, h, i, j, k]`` for ``rows``
+``r`` and ``wide`` columns ``t``, over and over for ``m``. Every ``b`` is a vector, and so is every
+``c``; ``a`` is a number that is spread (`across_spread`: weights) or a vector as well
+(`across_inner`: a gradient). The strides say which axis is what.
+"""
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+from netdsl.backends.cpu.machine import LANES, REGISTERS
+from netdsl.backends.cpu.simd import (
+    LONG,
+    SCALAR,
+    VECTOR,
+    fused,
+    pointer,
+    read,
+    splat,
+    within,
+    write,
+)
+
+ACROSS_PLACES = (("c", "c_at"), ("d", "d_at"), ("a", "a_at"), ("b", "b_at"))
+"""The arrays of the tile, and where they begin."""
+ACROSS_NUMBERS = (
+    "rows", "wide", "start", "cr", "ct", "ar", "bt", "m", "cm", "bm",
+    "n0", "a0", "b0", "n1", "a1", "b1", "n2", "a2", "b2", "n", "ak", "bk",
+)  # fmt: skip
+ACROSS_LOOPS = (("n0", "a0", "b0"), ("n1", "a1", "b1"), ("n2", "a2", "b2"), ("n", "ak", "bk"))
+"""The four sums, outermost first: how many, and how far ``a`` and ``b`` go."""
+
+
+class AcrossTile:
+    """Writes the tile of one size: its accumulators, and the loops around them."""
+
+    def __init__(self, builder, rows, wide, spread, p, sums):
+        self.b, self.p, self.spread = builder, p, spread
+        self.sums = [sums[r * wide : (r + 1) * wide] for r in range(rows)]
+
+    def write(self):
+        """The code of the tile."""
+
+        def one(m):
+            c, b = self.moved(self.p["c"], m, "cm"), self.moved(self.p["b"], m, "bm")
+            self.begin(c)
+            self.nest(self.p["a"], b, 0)
+            self.each(c, lambda total, where: write(self.b, self.b.load(total), where))
+
+        self.loop("m", one)
+
+    def nest(self, a, b, depth):
+        """The loops from one on."""
+        if depth == len(ACROSS_LOOPS):
+            self.step(a, b)
+            return
+        count, by_a, by_b = ACROSS_LOOPS[depth]
+        self.loop(
+            count, lambda i: self.nest(self.moved(a, i, by_a), self.moved(b, i, by_b), depth + 1)
+        )
+
+    def step(self, a, b):
+        """What is done for every product."""
+        vectors = [
+            read(self.b, self.moved(b, ir.Constant(LONG, t), "bt"))
+            for t in range(len(self.sums[0]))
+        ]
+        for r, sums in enumerate(self.sums):
+            where = self.moved(a, ir.Constant(LONG, r), "ar")
+            x = splat(self.b, self.b.load(where)) if self.spread else read(self.b, where)
+            for vector, total in zip(vectors, sums):
+                self.b.store(fused(self.b, x, vector, self.b.load(total)), total)
+
+    def begin(self, c):
+        """The sums start as zero (0), as what ``c`` holds (1), or as a number of ``d`` (2)."""
+        b, start = self.b, self.p["start"]
+        zero = ir.Constant(VECTOR, [0.0] * LANES)
+        for sums in self.sums:
+            for total in sums:
+                b.store(zero, total)
+        with b.if_then(b.icmp_signed("==", start, ir.Constant(LONG, 1))):
+            self.each(c, lambda total, where: b.store(read(b, where), total))
+        with b.if_then(b.icmp_signed("==", start, ir.Constant(LONG, 2))):
+            for r, sums in enumerate(self.sums):
+                number = splat(b, b.load(b.gep(self.p["d"], [ir.Constant(LONG, r)])))
+                for total in sums:
+                    b.store(number, total)
+
+    def each(self, c, act):
+        """Act on every sum and its place."""
+        for r, sums in enumerate(self.sums):
+            line = self.moved(c, ir.Constant(LONG, r), "cr")
+            for t, total in enumerate(sums):
+                act(total, self.moved(line, ir.Constant(LONG, t), "ct"))
+
+    def moved(self, where, times, stride):
+        return self.b.gep(where, [self.b.mul(times, self.p[stride])])
+
+    def loop(self, count, body):
+        """A loop over ``range(count)``."""
+        b = self.b
+        before = b.block
+        head, turn, done = (b.append_basic_block(name) for name in ("head", "turn", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(LONG)
+        i.add_incoming(ir.Constant(LONG, 0), before)
+        b.cbranch(b.icmp_signed("<", i, self.p[count]), turn, done)
+        b.position_at_end(turn)
+        body(i)
+        i.add_incoming(b.add(i, ir.Constant(LONG, 1)), b.block)
+        b.branch(head)
+        b.position_at_end(done)
+
+
+def across_sizes():
+    """The sizes of tiles that registers hold, beside a row of ``b`` and one ``a``."""
+    return [
+        (rows, wide)
+        for wide in range(1, 6)
+        for rows in range(1, 7)
+        if rows * wide + wide + 1 <= REGISTERS
+    ]
+
+
+def across_function(module, spread):
+    """The function of a module for tiles of all sizes."""
+    name = f"netdsl_across_{'spread' if spread else 'inner'}"
+    if name in module.globals:
+        return module.globals[name]
+    kinds = [SCALAR.as_pointer()] * len(ACROSS_PLACES) + [LONG] * len(ACROSS_NUMBERS)
+    function = ir.Function(module, ir.FunctionType(ir.VoidType(), kinds), name)
+    function.linkage = "internal"
+    function.attributes.add("noinline")
+    for place in function.args[: len(ACROSS_PLACES)]:
+        place.add_attribute("noalias")
+    p = dict(zip((*(array for array, _ in ACROSS_PLACES), *ACROSS_NUMBERS), function.args))
+    builder = ir.IRBuilder(function.append_basic_block("entry"))
+    # Registers, once LLVM has seen them.
+    sums = [builder.alloca(VECTOR) for _ in range(REGISTERS)]
+    done = function.append_basic_block("out")
+    size = builder.add(builder.mul(p["rows"], ir.Constant(LONG, 8)), p["wide"])
+    choice = builder.switch(size, done)
+    for rows, wide in across_sizes():
+        block = function.append_basic_block(f"rows{rows}_wide{wide}")
+        choice.add_case(ir.Constant(LONG, rows * 8 + wide), block)
+        builder.position_at_end(block)
+        AcrossTile(builder, rows, wide, spread, p, sums).write()
+        builder.branch(done)
+    builder.position_at_end(done)
+    builder.ret_void()
+    return function
+
+
+def make_across(spread):
+    """A tile whose ``a`` are numbers that are spread, or vectors."""
+
+    @intrinsic
+    def tile(
+        typing, c, c_at, d, d_at, a, a_at, b, b_at, rows, wide, start, cr, ct, ar, bt, m, cm, bm,
+        n0, a0, b0, n1, a1, b1, n2, a2, b2, n, ak, bk,
+    ):  # fmt: skip
+        names = (*(name for pair in ACROSS_PLACES for name in pair), *ACROSS_NUMBERS)
+
+        def code(context, builder, sig, args):
+            by, kinds = dict(zip(names, args)), dict(zip(names, sig.args))
+            check_across(context, builder, kinds, by, spread)
+            places = [
+                pointer(context, builder, kinds[name], by[name], by[at])
+                for name, at in ACROSS_PLACES
+            ]
+            function = across_function(builder.module, spread)
+            builder.call(function, [*places, *(by[name] for name in ACROSS_NUMBERS)])
+            return context.get_dummy_value()
+
+        i = types.intp
+        return types.void(c, i, d, i, a, i, b, i, *[i] * len(ACROSS_NUMBERS)), code
+
+    return tile
+
+
+def check_across(context, builder, kinds, by, spread):
+    """Where indices are checked: the first and the last of ``a``, ``b`` and ``c`` in use."""
+    zero, one = ir.Constant(LONG, 0), ir.Constant(LONG, 1)
+
+    def check(name, size, *steps):
+        low, high = by[f"{name}_at"], builder.add(by[f"{name}_at"], ir.Constant(LONG, size - 1))
+        for count, stride in steps:
+            far = builder.mul(builder.sub(by[count], one), by[stride])
+            back = builder.icmp_signed("<", far, zero)
+            low = builder.add(low, builder.select(back, far, zero))
+            high = builder.add(high, builder.select(back, zero, far))
+        within(context, builder, kinds[name], by[name], low, high)
+
+    check("c", LANES, ("m", "cm"), ("rows", "cr"), ("wide", "ct"))
+    some = one
+    for count, _, _ in ACROSS_LOOPS:
+        there = builder.icmp_signed(">", by[count], zero)
+        some = builder.select(there, some, zero)
+    with builder.if_then(builder.icmp_signed("==", some, one)):
+        loops = [(count, a, b) for count, a, b in ACROSS_LOOPS]
+        check("a", 1 if spread else LANES, ("rows", "ar"), *((n, a) for n, a, _ in loops))
+        check("b", LANES, ("wide", "bt"), ("m", "bm"), *((n, b) for n, _, b in loops))
+
+
+across_spread, across_inner = make_across(True), make_across(False)
