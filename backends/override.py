@@ -7,7 +7,7 @@ tested against the generic kernels.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -42,10 +42,9 @@ class Task:
         parameters = list(inspect.signature(self.body).parameters.values())[3:]
         return {p.name: _kind(p.annotation) for p in parameters}
 
-    @property
-    def numbers(self) -> tuple[str, ...]:
+    def numbers(self, baked: Container[str] = ()) -> tuple[str, ...]:
         """The numbers that a call passes, in order: also those that only the plan asks for."""
-        kinds = self.operands
+        kinds = {n: kind for n, kind in self.operands.items() if n not in baked}
         own = [n for n, kind in kinds.items() if kind in ("int", "float") and n not in self.planned]
         wanted = inspect.signature(self.plan).parameters if self.plan else ()
         return (*own, *(name for name in wanted if name not in kinds))

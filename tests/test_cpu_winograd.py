@@ -12,19 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netdsl.backends.cpu.build import build
-from netdsl.backends.cpu.winograd import (
-    winograd_block,
-    winograd_forward,
-    winograd_pays,
-    winograd_rows,
-    winograd_share,
-)
+from netdsl.backends.cpu.winograd import winograd_forward
 from netdsl.backends.cpu.winograd_pack import winograd_pack, winograd_pack_size
-from netdsl.backends.cpu.winograd_weight import (
+from netdsl.backends.cpu.winograd_plan import (
     winograd_chunks,
-    winograd_weight,
-    winograd_weight_sum,
+    winograd_pays,
+    winograd_sum_rows,
 )
+from netdsl.backends.cpu.winograd_weight import winograd_weight, winograd_weight_sum
 
 BOUNDS = {("f4", 2): 6e-7, ("f4", 4): 2.5e-6, ("f8", 2): 2e-15, ("f8", 4): 1e-14}
 """How far a convolution may be off, root mean square over that of the outcome."""
@@ -131,11 +126,9 @@ def convolve(layer, geometry, weight, back, out, lazy, bias, bounds, sums):
     packed = np.full(winograd_pack_size(layer.m, g["co"], g["ci"]), np.nan, out.dtype)
     channels = {"outs": g["co"], "ins": g["ci"]}
     layer.run(winograd_pack, out=packed, weight=weight.ravel(), m=layer.m, back=back, **channels)
-    sizes = (layer.m, layer.n, g["ci"], g["co"], g["o1"], g["o2"])
-    block = winograd_block(*sizes)
     layer.run(
         winograd_forward, **g, **lazy, out=out, weight=packed, bias=bias, sums=sums, add=layer.add,
-        step=g["co"] + layer.extra, block=block, share=winograd_share(*sizes, block),
+        m=layer.m, step=g["co"] + layer.extra,
         out_lo=bounds[0], out_hi=bounds[1],
     )  # fmt: skip
 
@@ -151,8 +144,7 @@ def check_forward(layer):
     want = want + (bias if layer.bias else 0)
     want = want + (out[..., : layer.co].astype(np.float64) if layer.add else 0)
     want = np.clip(want, *layer.bounds)
-    block = winograd_block(layer.m, layer.n, layer.ci, layer.co, *layer.out)
-    rows = winograd_rows(layer.m, layer.n, *layer.out, block)
+    rows = winograd_sum_rows(layer.m, layer.n, layer.ci, layer.co, *layer.out)
     sums, rest = np.zeros((rows, 2 * layer.co + 1), out.dtype), out[..., layer.co :].copy()
     flat = out.reshape(-1)
     convolve(layer, layer.geometry, weight, 0, flat, lazy, bias, layer.bounds, sums.reshape(-1))
@@ -196,12 +188,10 @@ def check_backward(layer):
 def weight_gradient(layer, x, y, out):
     """Run both kernels of the gradient by the weights."""
     chunks = winograd_chunks(layer.m, layer.n, layer.ci, layer.co, *layer.out)
-    parts = np.full(chunks * out.size, np.nan, out.dtype) if chunks > 1 else out
-    add = layer.add if chunks == 1 else 0
-    layer.run(winograd_weight, **layer.geometry, **x, **y, out=parts, add=add, chunks=chunks)
-    if chunks > 1:
-        sizes = {"size": out.size, "chunks": chunks, "add": layer.add}
-        layer.run(winograd_weight_sum, out=out, parts=parts, **sizes)
+    parts = np.full(chunks * out.size if chunks > 1 else 0, np.nan, out.dtype)
+    sizes = {**layer.geometry, "m": layer.m, "size": out.size, "add": layer.add}
+    layer.run(winograd_weight, **sizes, **x, **y, out=out, parts=parts)
+    layer.run(winograd_weight_sum, **sizes, out=out, parts=parts)
 
 
 def check_weight(layer):

@@ -181,27 +181,40 @@ def inner_taps(place, tap, step, window, dilation):
 
 @routine
 def backward_row(
-    out, o, size, b, width, left, weight, ci, co, i2, q0, q1, o0, o1, k0, k1, k2, s0, s1, s2,
+    out, o, size, b, width, left, weight, ci, co, i2, q0, q1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
     p2, d0, d1, d2,
 ):  # fmt: skip
-    """A row of the gradient: for every remainder of its columns by the stride a product."""
+    """A row of the gradient: for every remainder of its columns by the stride a product.
+
+    Columns that all taps reach go together; others by twos, with the taps that reach them.
+    """
     step0, step1, step2 = turn_taps(s0, d0), turn_taps(s1, d1), turn_taps(s2, d2)
     u = inner_tap(q0, tap_at(q0, k0, s0, d0), step0, s0, d0, o0)
     v = inner_tap(q1, tap_at(q1, k1, s1, d1), step1, s1, d1, o1)
     us, vs = inner_taps(q0, u, step0, k0, d0), inner_taps(q1, v, step1, k1, d1)
-    line, taps = width * LANES, k0 * k1 * k2
+    line, taps, apart = width * LANES, k0 * k1 * k2, step2 * d2 // s2
+    row = ((q0 - u * d0) // s0 * o1 + (q1 - v * d1) // s1) * width + left
     for f in range(min(s2, i2)):
         w = tap_at(f + p2, k2, s2, d2)
-        column = (f + p2 - w * d2) // s2 + left
-        at = (((q0 - u * d0) // s0 * o1 + (q1 - v * d1) // s1) * width + column) * LANES
-        spread_row(
-            out, o + f * LANES, size, s2 * LANES, ci, (i2 - f + s2 - 1) // s2, weight, 0, 0,
-            weight, (u * k1 + v) * k2 + w, taps, b, at, LANES,
-            co, ci * taps, o0 * o1 * line,
-            us, step0 * k1 * k2, -(step0 * d0 // s0) * o1 * line,
-            vs, step1 * k2, -(step1 * d1 // s1) * line,
-            (k2 - w + step2 - 1) // step2, step2, -(step2 * d2 // s2) * LANES,
-        )  # fmt: skip
+        place, count = (f + p2 - w * d2) // s2, (k2 - w + step2 - 1) // step2
+        columns = (i2 - f + s2 - 1) // s2
+        begin, end = (count - 1) * apart - place, o2 - place
+        k = 0
+        while k < columns:
+            some = min(end, columns) - k if k >= begin and k < end else 2
+            some = min(some, columns - k if k >= begin else min(begin, columns) - k)
+            j = max(0, -((o2 - 1 - place - k) // apart))
+            j_end = min(count, (place + k + some - 1) // apart + 1)
+            spread_row(
+                out, o + (f + k * s2) * LANES, size, s2 * LANES, ci, some, weight, 0, 0,
+                weight, (u * k1 + v) * k2 + w + j * step2, taps,
+                b, (row + place + k - j * apart) * LANES, LANES,
+                co, ci * taps, o0 * o1 * line,
+                us, step0 * k1 * k2, -(step0 * d0 // s0) * o1 * line,
+                vs, step1 * k2, -(step1 * d1 // s1) * line,
+                j_end - j, step2, -apart * LANES,
+            )  # fmt: skip
+            k += some
 
 
 @routine
@@ -233,7 +246,7 @@ def across_backward(
             o = t * ci * size + p * i2 * LANES
             backward_row(
                 out, o, size, scratch, width, left, weight, ci, co, i2, p // i1 + p0, p % i1 + p1,
-                o0, o1, k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
+                o0, o1, o2, k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
             )
             if y.size:
                 slope_row(out, o, y, o, size, ci, i2, act, y_lo, y_hi)

@@ -18,8 +18,8 @@ from netdsl.kernel import device, real, routine
 
 PIECE = 512
 """So many weights are a task of the sum."""
-BAND = 4
-"""So many rows of the gradient are gone over with all taps before the next ones."""
+NEAR = 400
+"""So many vectors of the gradient are gone over with all taps before the next ones: they stay near."""
 
 
 def across_parts(n, ci, co, k0, k1, k2):
@@ -30,7 +30,7 @@ def across_parts(n, ci, co, k0, k1, k2):
 def part_memory(ci, co, i0, i1, i2, o2, k0, k1, k2, s2, p2, d2):
     """A block of images with padded rows, and sums of some channels."""
     width = max(p2 + i2, (o2 - 1) * s2 + (k2 - 1) * d2 + 1)
-    return (ci * i0 * i1 * width + 6 * max(ci * k0 * k1 * k2, 1)) * LANES
+    return (ci * i0 * i1 * width + 6 * (ci * k0 * k1 * k2 + 1)) * LANES
 
 
 def piece_tasks(ci, co, k0, k1, k2):
@@ -63,13 +63,33 @@ def tap_row(
 
 
 @routine
+def add_positions(sums, s, x, i, step, rows, count, fresh):
+    """A vector for every row, ``step`` apart: the sum of its vectors, or what they add to it."""
+    for r in range(rows):
+        v0, v1, v2, v3 = vall(real(0)), vall(real(0)), vall(real(0)), vall(real(0))
+        at = i + r * step
+        for p in range(0, count - 3, 4):
+            k = at + p * LANES
+            v0, v1 = v0 + vload(x, k), v1 + vload(x, k + LANES)
+            v2, v3 = v2 + vload(x, k + 2 * LANES), v3 + vload(x, k + 3 * LANES)
+        for p in range(count // 4 * 4, count):
+            v0 = v0 + vload(x, at + p * LANES)
+        v0 = (v0 + v1) + (v2 + v3)
+        vstore(sums, s + r * LANES, v0 if fresh else vload(sums, s + r * LANES) + v0)
+
+
+@routine
 def weight_rows(
     sums, s, rows, dy, i, x, b, width, ci, i0, i1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
     p0, p1, d0, d1, d2,
 ):  # fmt: skip
-    """The sums of some channels of the output, vectors still, band after band of the gradient."""
+    """The sums of some channels of the output, vectors still: of all their weights, then of their bias.
+
+    They are made band after band of the gradient.
+    """
     taps, line = k0 * k1 * k2, width * LANES
-    for top in range(0, max(o1, 1), BAND):
+    band = max(1, min(o1, NEAR // (rows * o2)))
+    for top in range(0, o1, band):
         for u in range(k0):
             start0 = u * d0 - p0
             f0 = first_place(start0, s0)
@@ -77,7 +97,7 @@ def weight_rows(
             for v in range(k1):
                 start1 = v * d1 - p1
                 f1 = max(top, first_place(start1, s1))
-                count1 = max(0, min(top + BAND, end_place(start1, s1, i1, o1)) - f1)
+                count1 = max(0, min(top + band, end_place(start1, s1, i1, o1)) - f1)
                 tap_row(
                     sums, s + (u * k1 + v) * k2 * LANES, rows, ci * taps * LANES, ci, taps,
                     dy, i + (f0 * o1 + f1) * o2 * LANES, o1, o2, o0 * o1 * o2 * LANES,
@@ -85,6 +105,11 @@ def weight_rows(
                     i0 * i1 * line, count0, s0 * i1 * line, count1, s1 * line, k2, s2, d2,
                     top == 0,
                 )  # fmt: skip
+        for f0 in range(o0):  # the bias, while the gradient is near
+            add_positions(
+                sums, s + rows * ci * taps * LANES, dy, i + (f0 * o1 + top) * o2 * LANES,
+                o0 * o1 * o2 * LANES, rows, min(band, o1 - top) * o2, top == 0 and f0 == 0,
+            )  # fmt: skip
 
 
 @routine
@@ -93,21 +118,6 @@ def add_lanes(out, o, sums, s, count, lanes):
     for r in range(0, count, LANES):
         left = count - r
         put_vector(out, o + r, lane_sums(sums, s + r * LANES, min(left, LANES), lanes), left)
-
-
-@routine
-def add_positions(sums, s, x, i, rows, size):
-    """A vector for every row: the sum of its vectors."""
-    for r in range(rows):
-        v0, v1, v2, v3 = vall(real(0)), vall(real(0)), vall(real(0)), vall(real(0))
-        at = i + r * size * LANES
-        for p in range(0, size - 3, 4):
-            k = at + p * LANES
-            v0, v1 = v0 + vload(x, k), v1 + vload(x, k + LANES)
-            v2, v3 = v2 + vload(x, k + 2 * LANES), v3 + vload(x, k + 3 * LANES)
-        for p in range(size // 4 * 4, size):
-            v0 = v0 + vload(x, at + p * LANES)
-        vstore(sums, s + r * LANES, (v0 + v1) + (v2 + v3))
 
 
 @routine
@@ -127,8 +137,7 @@ def weight_block(
             k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
         )  # fmt: skip
         add_lanes(parts, o + row * each, sums, s, count * each, lanes)
-        add_positions(sums, s, dy, at, count, size)
-        add_lanes(parts, o + co * each + row, sums, s, count, lanes)
+        add_lanes(parts, o + co * each + row, sums, s + count * each * LANES, count, lanes)
         row += count
 
 

@@ -126,7 +126,7 @@ def depthwise_taps(scratch, at, ys, parts, put, channel, channels, k, s, d, rows
     planned=("chunks", "rows", "cols"),
 )
 def depthwise_weight(
-    first, last, scratch, dbias, parts, x, ref, coef, y, y_ref, y_coef,
+    first, last, scratch, parts, dbias, x, ref, coef, y, y_ref, y_coef,
     n: int, ci: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,
     k0: int, k1: int, k2: int, s0: int, s1: int, s2: int, p0: int, p1: int, p2: int,
     d0: int, d1: int, d2: int, x_step: int, ref_step: int, y_step: int, y_ref_step: int,

@@ -27,64 +27,9 @@ from netdsl.backends.cpu.winograd_tiles import (
     take4,
     take6,
 )
+from netdsl.backends.cpu.winograd_plan import forward_numbers
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
-
-CACHE = 1 << 18
-"""So many numbers of both forms of a block are meant to stay in a core's cache."""
-FEW, MANY = 28, 64
-"""For so many tiles it pays to read the weights once more, and so many are enough for a block."""
-ENOUGH = 16
-"""So many tasks keep the threads of most machines at work."""
-FORM = 12
-"""Bringing a number into the form or back takes as long as so many multiplications."""
-WEIGHT = 80
-"""So does reading and writing a number of the weights' form."""
-ENDLESS = 1e300
-"""What lies beyond it is no bound."""
-PANELS = 32
-"""A share has whole panels, with the widest of vectors."""
-SHARE = 128
-"""A share has no fewer channels out (half of it where tiles are few): each makes the forms anew."""
-
-
-def winograd_pays(m, n, ci, co, o1, o2):
-    """Whether Winograd's method is faster than the direct kernels, for 3x3 windows and stride 1.
-
-    What costs are the products, of which tiles at the edges have too many, and beside them bringing
-    all channels into the form and back, and packing and reading the weights.
-    """
-    tiles, taps = n * -(-o1 // m) * -(-o2 // m), (m + 2) ** 2
-    inside, outside = -(-ci // LANES) * LANES, -(-co // LANES) * LANES
-    forms = tiles * (inside + outside) * FORM + ci * co * WEIGHT
-    here = taps * (tiles * ci * outside + forms)
-    return here < n * o1 * o2 * 9 * ci * co
-
-
-def winograd_block(m, n, ci, co, o1, o2):
-    """How many tiles a task has.
-
-    Few, so that their forms stay in the cache; more, where many weights are read for every block.
-    """
-    tiles = n * -(-o1 // m) * -(-o2 // m)
-    fit = min(MANY, CACHE // ((m + 2) ** 2 * (ci + co)))
-    block = max(FEW, fit, ci * co // (4 * (ci + co)))
-    fewer = FEW // 2 if ci * co <= 128 * 128 else block
-    blocks = max(-(-tiles // block), min(ENOUGH, tiles // fewer))
-    return -(-tiles // max(1, blocks))
-
-
-def winograd_share(m, n, ci, co, o1, o2, block):
-    """How many channels out a task has."""
-    blocks = winograd_rows(m, n, o1, o2, block)
-    each = SHARE if block > FEW else SHARE // 2
-    shares = max(1, min(-(-ENOUGH // (2 * blocks)), co // each))
-    return -(-co // (shares * PANELS)) * PANELS
-
-
-def winograd_rows(m, n, o1, o2, block):
-    """How many rows of sums there are."""
-    return -(-n * -(-o1 // m) * -(-o2 // m) // block)
 
 
 def forward_tasks(m, n, co, o1, o2, block, share):
@@ -165,21 +110,14 @@ def finish(out, o, step, x, i, apart, across, band, totals, m, tiles, t, o1, o2,
     column, row = t % across_tiles * m, t // across_tiles % down_tiles * m
     base, done, own = t // across_tiles // down_tiles * o1, 0, band + 16 * LANES
     low, up = vall(real(lo)), vall(real(hi))
-    straight = bias.size + channels % LANES + add == 0 and lo < -ENDLESS and hi > ENDLESS
     for _ in range(tiles):
         at = o + ((base + row) * o2 + column) * step
         high, wide = min(m, o1 - row), min(m, o2 - column)
         for c in range(0, channels, LANES):
-            whole = straight and high == m and wide == m
-            goal, g, line, next = out, at + c, o2 * step, step
-            if not whole:
-                goal, g, line, next = x, band, m * LANES, ONE * LANES
             if m == 4:
-                collect4(goal, g, line, next, x, i + c, apart, x, own)
+                collect4(x, band, 4 * LANES, ONE * LANES, x, i + c, apart, x, own)
             else:
-                collect2(goal, g, line, next, x, i + c, apart, x, own)
-            if whole:
-                continue
+                collect2(x, band, 2 * LANES, ONE * LANES, x, i + c, apart, x, own)
             more = take_vector(bias, c0 + c, channels - c) if bias.size else vall(real(0))
             for a in range(high):
                 line, to = band + a * m * LANES, at + a * o2 * step + c
@@ -231,7 +169,13 @@ def put_sums(sums, s, co, x, i, channels, positions):
 
 
 # fmt: off
-@task(tasks=forward_tasks, memory=forward_memory, writes=("out", "sums"))
+@task(
+    tasks=forward_tasks,
+    memory=forward_memory,
+    writes=("out", "sums"),
+    plan=forward_numbers,
+    planned=("block", "share"),
+)
 def winograd_forward(
     first, last, scratch, out, x, ref, coef, weight, bias, sums, n: int, ci: int, co: int,
     i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, step: int, x_step: int,

@@ -21,27 +21,9 @@ from netdsl.backends.cpu.winograd_tiles import (
     take4,
     take6,
 )
+from netdsl.backends.cpu.winograd_plan import PART, TILES, gradient_numbers
 from netdsl.backends.override import task
 from netdsl.kernel import device, routine
-
-PART = 128
-"""A task has no more channels in or out: their sums are to stay in a core's cache."""
-TILES = 32
-"""So many tiles are brought into Winograd's form at a time."""
-LONGEST = 256
-"""A sum goes over no more tiles before it is added to others."""
-ENOUGH = 16
-"""So many tasks keep the threads of most machines at work."""
-MOST = 1 << 22
-"""All gradients of chunks together have no more numbers, if one of them has not."""
-
-
-def winograd_chunks(m, n, ci, co, o1, o2):
-    """Into how many chunks of tiles a gradient falls apart; each is a gradient by itself."""
-    tiles = n * -(-o1 // m) * -(-o2 // m)
-    parts = -(-ci // PART) * -(-co // PART)
-    chunks = max(-(-tiles // LONGEST), min(-(-ENOUGH // parts), tiles // TILES))
-    return max(1, min(chunks, MOST // (9 * ci * co)))
 
 
 def weight_tasks(ci, co, chunks):
@@ -121,9 +103,15 @@ def put_weights(out, o, scratch, s, o_apart, o_across, patch, m, rows, cols, ins
 
 
 # fmt: off
-@task(tasks=weight_tasks, memory=weight_memory)
+@task(
+    tasks=weight_tasks,
+    memory=weight_memory,
+    writes=("out", "parts"),
+    plan=gradient_numbers,
+    planned=("chunks",),
+)
 def winograd_weight(
-    first, last, scratch, out, x, ref, coef, y, y_ref, y_coef, n: int, ci: int, co: int,
+    first, last, scratch, out, parts, x, ref, coef, y, y_ref, y_coef, n: int, ci: int, co: int,
     i1: int, i2: int, o1: int, o2: int, p1: int, p2: int, x_step: int, ref_step: int,
     y_step: int, y_ref_step: int, add: int, lo: float, hi: float, y_lo: float, y_hi: float,
     m: int, chunks: int,
@@ -160,15 +148,17 @@ def winograd_weight(
             )
             # fmt: on
         o = (chunk * co * ci + r * ci + c) * 9
-        put_weights(out, o, scratch, s, o_apart, o_across, band, m, rows, cols, ci, add)
+        adds = add if chunks == 1 else 0
+        goal = parts if chunks > 1 else out
+        put_weights(goal, o, scratch, s, o_apart, o_across, band, m, rows, cols, ci, adds)
 
 
-def sum_tasks(size):
-    """A task is a piece of the gradient."""
-    return -(-size // 4096)
+def sum_tasks(size, chunks):
+    """A task is a piece of the gradient; there is nothing to add to a single chunk."""
+    return -(-size // 4096) if chunks > 1 else 0
 
 
-@task(tasks=sum_tasks)
+@task(tasks=sum_tasks, plan=gradient_numbers, planned=("chunks",))
 def winograd_weight_sum(first, last, scratch, out, parts, size: int, chunks: int, add: int):
     until = min(size, last * 4096)
     for i in range(first * 4096, until, LANES):

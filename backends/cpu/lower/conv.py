@@ -1,76 +1,79 @@
-"""Convolutions: by Winograd's products where these pay, by windows elsewhere."""
+"""Convolutions with what stands around them: bias, activation, statistics, lazy inputs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from inspect import signature
-from typing import Any
+from collections.abc import Mapping
+from math import inf, prod
 
-from netdsl.backends.cpu.conv_backward import conv_backward
-from netdsl.backends.cpu.conv_forward import conv_forward, conv_rows
-from netdsl.backends.cpu.conv_pack import pack_backward, pack_forward, packed_size
+from netdsl.backends.cpu.bias import bias_rows, bias_sums, bias_total
 from netdsl.backends.cpu.conv_weight import conv_weight
 from netdsl.backends.cpu.conv_weight_plan import parts_size, weight_numbers
 from netdsl.backends.cpu.conv_weight_sum import conv_weight_sum
+from netdsl.backends.cpu.depthwise_plan import depthwise_parts_size
+from netdsl.backends.cpu.depthwise_weight import depthwise_weight, depthwise_weight_sum
 from netdsl.backends.cpu.lower.clamp import follows
-from netdsl.backends.cpu.lower.geometry import sizes, weight_window, window
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source
+from netdsl.backends.cpu.lower.geometry import (
+    at_batch,
+    function_of,
+    most,
+    sizes,
+    weight_window,
+    window,
+)
+from netdsl.backends.cpu.lower.lowering import Lowering, Source, counted
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
-from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.lower.ways import (
+    Geometry,
+    Way,
+    backward_way,
+    forward_way,
+    is_depthwise,
+    winograd_tile,
+)
+from netdsl.backends.cpu.winograd_plan import winograd_parts_size
+from netdsl.backends.cpu.winograd_weight import winograd_weight, winograd_weight_sum
 from netdsl.ops.bn import BatchNorm
 from netdsl.ops.conv import Conv
 from netdsl.schedule import Buffer, Call, Counted, Number, Operand
 
 
-@dataclass(frozen=True)
-class Packed:
-    """How the weights of a convolution are brought into the form that a kernel wants."""
-
-    body: Any
-    size: int
-
-
-def numbers(call: Call, x: Buffer, y: Buffer, weight: Buffer) -> dict[str, Number]:
+def geometry_of(call: Call, x: Buffer, y: Buffer, weight: Buffer) -> dict[str, Number]:
     """The whole geometry of a convolution."""
     known = {**window(call), **weight_window(weight.tensor)}
     return {**sizes(x.tensor, y.tensor), **known, "groups": call.baked["groups"]}
 
 
-def whole(geometry: dict[str, Number], *names: str) -> dict[str, int]:
-    """Some numbers that do not depend on the batch."""
-    return {name: int(geometry[name]) for name in names}  # type: ignore[arg-type]
+def packed_for(low: Lowering, call: Call, way: Way, name: str, first: bool) -> Operand:
+    """The weights of a layer in the form that a way wants."""
+    packed = low.operand(low.aux(call, name, way.size))
+    low.emit(way.pack, packed, {"weight": reads(call, "weight")}, way.numbers, first=first)
+    return packed
 
 
 def forward(low: Lowering, call: Call) -> bool:
     """``y``, with bias, the activation behind it, and the statistics that a normalisation wants."""
-    x, weight = buffer_of(call, "x"), reads(call, "weight")
-    assert weight is not None
-    geometry = numbers(call, x, call.out.buffer, weight.buffer)
+    x, weight = buffer_of(call, "x"), buffer_of(call, "weight")
+    geometry = geometry_of(call, x, call.out.buffer, weight)
     source = low.source(x)
-    panels = whole(geometry, "ci", "co", "groups", "k0", "k1", "k2")
-    packed = low.aux(call, "packed", packed_size(LANES, **panels))
-    low.emit(pack_forward, low.operand(packed), {"weight": weight}, panels, first=True)
+    way = forward_way(geometry, low.tile)
+    packed = packed_for(low, call, way, "packed", first=True)
     out, lo, hi = follows(low, call.out.buffer)
-    rows = function_of(conv_rows, geometry)
+    assert way.rows is not None
+    sums = sums_for(low, call, out, function_of(way.rows, way.numbers))
     low.emit(
-        conv_forward,
+        way.body,
         low.operand(out),
         {
-            "x": source.x, "ref": source.ref, "coef": source.coef, "weight": low.operand(packed),
-            "bias": reads(call, "bias"), "sums": sums_for(low, call, out, rows),
+            "x": source.x, "ref": source.ref, "coef": source.coef, "weight": packed,
+            "bias": reads(call, "bias"), "sums": sums,
         },
         {
-            **geometry, "step": low.step(out), "x_step": source.step, "ref_step": source.ref_step,
-            "add": 0, "lo": source.lo, "hi": source.hi, "out_lo": lo, "out_hi": hi,
+            **way.numbers, "step": low.step(out), "x_step": source.step,
+            "ref_step": source.ref_step, "add": 0, "lo": source.lo, "hi": source.hi,
+            "out_lo": lo, "out_hi": hi,
         },
     )  # fmt: skip
     return True
-
-
-def function_of(fn: Callable[..., int], numbers: Mapping[str, Number]) -> Counted:
-    """A function of some of these numbers, by the names of its parameters."""
-    return Counted(fn, tuple((name, numbers[name]) for name in signature(fn).parameters))  # type: ignore[misc]
 
 
 def sums_for(low: Lowering, call: Call, out: Buffer, rows: Counted) -> Operand | None:
@@ -78,31 +81,33 @@ def sums_for(low: Lowering, call: Call, out: Buffer, rows: Counted) -> Operand |
     norms = [c for c in low.ahead(out) if isinstance(c.op, BatchNorm) and c.kernel.makes == "mean"]
     if len(norms) != 1:
         return None
-    one = {name: 1 if value is COUNT else value for name, value in rows.arguments}
     each = 2 * out.tensor.channels + 1
-    sums = low.aux(call, "sums", rows.fn(**one) * each, batch=True)
+    sums = low.aux(call, "sums", at_batch(rows.fn, dict(rows.arguments), 1) * each, batch=True)
     low.notes["sums", out] = sums, rows
     return low.operand(sums)
 
 
 def backward(low: Lowering, call: Call) -> bool:
     """``dx``."""
-    dy, x, weight = buffer_of(call, "dy"), call.out.buffer, reads(call, "weight")
-    assert weight is not None
-    geometry = numbers(call, x, dy, weight.buffer)
+    dy, x = buffer_of(call, "dy"), call.out.buffer
+    geometry = geometry_of(call, x, dy, buffer_of(call, "weight"))
     source = low.source(dy)
-    panels = whole(geometry, "ci", "co", "groups", "k0", "k1", "k2")
-    turned = {**panels, "ci": panels["co"], "co": panels["ci"]}
-    packed = low.aux(call, "packedback", packed_size(LANES, **turned))
-    low.emit(pack_backward, low.operand(packed), {"weight": weight}, geometry)
+    way = backward_way(geometry, low.tile)
+    packed = packed_for(low, call, way, "packedback", first=False)
     if call.add:
         low.store(x)
-    low.emit(
-        conv_backward,
-        low.operand(x),
-        {**seen("y", source), "weight": low.operand(packed)},
-        {**geometry, **distances("y", source), "step": low.step(x), "add": int(call.add)},
-    )
+    numbers = {**way.numbers, "step": low.step(x), "add": int(call.add)}
+    if way.turned:
+        unbounded = {"out_lo": -inf, "out_hi": inf}
+        known = {"x": source.x, "ref": source.ref, "coef": source.coef, "bias": None, "sums": None}
+        apart = {
+            "x_step": source.step, "ref_step": source.ref_step, "lo": source.lo, "hi": source.hi,
+        }  # fmt: skip
+        reads_ = {**known, "weight": packed}
+        low.emit(way.body, low.operand(x), reads_, {**numbers, **apart, **unbounded})
+    else:
+        reads_ = {**seen("y", source), "weight": packed}
+        low.emit(way.body, low.operand(x), reads_, {**numbers, **distances("y", source)})
     return True
 
 
@@ -110,34 +115,85 @@ def by_weight(low: Lowering, call: Call) -> bool:
     """``dweight``, and ``dbias`` with it."""
     x = buffer_of(call, "x")
     source = low.source(x)
-    geometry = numbers(call, x, buffer_of(call, "dy"), call.out.buffer)
+    geometry = geometry_of(call, x, buffer_of(call, "dy"), call.out.buffer)
     known = {"x": source.x, "ref": source.ref, "coef": source.coef}
     apart: dict[str, Number] = {
         "x_step": source.step, "ref_step": source.ref_step, "lo": source.lo, "hi": source.hi,
     }  # fmt: skip
-    weight_gradient(low, call, geometry, known, apart)
+    if m := winograd_tile(geometry, low.tile):
+        winograd_gradient(low, call, {**geometry, "m": m}, known, apart)
+    elif is_depthwise(geometry) and geometry["ci"] == geometry["co"]:
+        depthwise_gradient(low, call, geometry, known, apart)
+    else:
+        weight_gradient(low, call, geometry, known, apart)
     return True
 
 
 def weight_gradient(
     low: Lowering,
     call: Call,
-    geometry: Mapping[str, Number],
+    geometry: Geometry,
     x: Mapping[str, Operand | None],
     apart: Mapping[str, Number],
 ) -> None:
     """The gradients by weights and biases, of a convolution or of what is one in disguise."""
     add, dbias = int(call.add), bias_gradient(low, call)
     dy = low.source(buffer_of(call, "dy"))
-    parts = low.operand(low.aux(call, "parts", most_parts(geometry)))
-    low.emit(
-        conv_weight,
-        low.operand(call.out.buffer),
-        {"dbias": dbias, "parts": parts, **x, **seen("y", dy)},
-        {**geometry, **apart, **distances("y", dy), "add": add},
-    )
-    reads = {"dbias": dbias, "parts": parts}
-    low.emit(conv_weight_sum, low.operand(call.out.buffer), reads, {**geometry, "add": add})
+    parts = low.operand(low.aux(call, "parts", most(conv_parts_size, geometry)))
+    out = low.operand(call.out.buffer)
+    reads_ = {"dbias": dbias, "parts": parts, **x, **seen("y", dy)}
+    low.emit(conv_weight, out, reads_, {**geometry, **apart, **distances("y", dy), "add": add})
+    reads_ = {"dbias": dbias, "parts": parts}
+    low.emit(conv_weight_sum, out, reads_, {**geometry, "add": add})
+
+
+# fmt: off
+def conv_parts_size(
+    n: int, ci: int, co: int, groups: int, i0: int, i1: int, i2: int, o0: int, o1: int, o2: int,
+    k0: int, k1: int, k2: int, s0: int, s1: int, s2: int, p0: int, p1: int, p2: int,
+    d0: int, d1: int, d2: int,
+) -> int:
+    """How much room partial sums want."""
+    return parts_size(weight_numbers(
+        n, ci, co, groups, i0, i1, i2, o0, o1, o2, k0, k1, k2, s0, s1, s2, p0, p1, p2, d0, d1, d2
+    ))
+# fmt: on
+
+
+def depthwise_gradient(
+    low: Lowering,
+    call: Call,
+    geometry: Geometry,
+    x: Mapping[str, Operand | None],
+    apart: Mapping[str, Number],
+) -> None:
+    """The same where every channel has a window of its own."""
+    add, dbias = int(call.add), bias_gradient(low, call)
+    dy = low.source(buffer_of(call, "dy"))
+    parts = low.operand(low.aux(call, "parts", most(depthwise_parts_size, geometry)))
+    numbers = {**geometry, **apart, **distances("y", dy), "add": add}
+    reads_ = {"dbias": dbias, **x, **seen("y", dy)}
+    low.emit(depthwise_weight, parts, reads_, numbers)
+    reads_ = {"dbias": dbias, "parts": parts}
+    low.emit(depthwise_weight_sum, low.operand(call.out.buffer), reads_, numbers)
+
+
+def winograd_gradient(
+    low: Lowering,
+    call: Call,
+    geometry: Geometry,
+    x: Mapping[str, Operand | None],
+    apart: Mapping[str, Number],
+) -> None:
+    """The gradient by weights by Winograd's products; that by the bias has kernels of its own."""
+    bias_alone(low, call)
+    dy = low.source(buffer_of(call, "dy"))
+    parts = low.operand(low.aux(call, "parts", most(winograd_parts_size, geometry)))
+    numbers = {**geometry, **apart, **distances("y", dy), "add": int(call.add)}
+    numbers["size"] = call.out.buffer.tensor.size
+    reads_ = {"parts": parts, **x, **seen("y", dy)}
+    low.emit(winograd_weight, low.operand(call.out.buffer), reads_, numbers)
+    low.emit(winograd_weight_sum, low.operand(call.out.buffer), {"parts": parts}, numbers)
 
 
 def bias_gradient(low: Lowering, call: Call) -> Operand | None:
@@ -149,14 +205,20 @@ def bias_gradient(low: Lowering, call: Call) -> Operand | None:
     return low.operand(bias.out.buffer)
 
 
-def most_parts(geometry: Mapping[str, Number]) -> int:
-    """How much room partial sums want, whatever the batch."""
-    found = 0
-    for count in (1, 2, 4, 8, 16, 32, 64, 1024):
-        known = {name: count if n is COUNT else n for name, n in geometry.items()}
-        asked = {name: known[name] for name in signature(weight_numbers).parameters}
-        found = max(found, parts_size(weight_numbers(**asked)))  # type: ignore[arg-type]
-    return found
+def bias_alone(low: Lowering, call: Call) -> None:
+    """The gradient by the bias, from a gradient that may be lazy."""
+    bias = low.of_owner(call).get("dbias")
+    if bias is None:
+        return
+    low.take(bias)
+    made = buffer_of(bias, "dy")
+    dy, numbers = low.source(made), counted(made)
+    rows = function_of(bias_rows, numbers)
+    size = at_batch(bias_rows, {**numbers, "count": prod(made.tensor.dims[1:])}, 1)
+    sums = low.operand(low.aux(call, "biassums", size * made.tensor.channels, batch=True))
+    low.emit(bias_sums, sums, seen("y", dy), {**numbers, **distances("y", dy)})
+    told = {**numbers, "rows": rows, "add": int(bias.add)}
+    low.emit(bias_total, low.operand(bias.out.buffer), {"sums": sums}, told)
 
 
 def seen(name: str, source: Source) -> dict[str, Operand | None]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from inspect import signature
 from typing import Any
 
 from netdsl.backends.cpu.lower.lowering import COUNT
-from netdsl.schedule import Call, Number
+from netdsl.schedule import Call, Counted, Number, Scaled
 from netdsl.tensor import Tensor
 
 
@@ -37,3 +39,25 @@ def weight_window(weight: Tensor) -> dict[str, Number]:
     """The window of a convolution's weight."""
     found = space(Tensor(weight.dims[1:]))
     return {f"k{axis}": size for axis, size in enumerate(found)}
+
+
+def whole(geometry: Mapping[str, Number], *names: str) -> dict[str, int]:
+    """Some numbers that do not depend on the batch."""
+    return {name: int(geometry[name]) for name in names}  # type: ignore[arg-type]
+
+
+def function_of(fn: Callable[..., int], numbers: Mapping[str, Number]) -> Counted:
+    """A function of some of these numbers, by the names of its parameters."""
+    return Counted(fn, tuple((name, numbers[name]) for name in signature(fn).parameters))  # type: ignore[misc]
+
+
+def at_batch(fn: Callable[..., Any], numbers: Mapping[str, Number], batch: int) -> Any:
+    """What a function of some of these numbers gives for a batch."""
+    known = {name: n.factor * batch if isinstance(n, Scaled) else n for name, n in numbers.items()}
+    known = {name: batch if n == COUNT else n for name, n in known.items()}
+    return fn(**{name: known[name] for name in signature(fn).parameters})
+
+
+def most(fn: Callable[..., int], numbers: Mapping[str, Number]) -> int:
+    """The most that a function gives whatever the batch is; it stops growing, or has no batch."""
+    return max(at_batch(fn, numbers, 2**power) for power in range(13))

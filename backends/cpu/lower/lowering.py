@@ -78,7 +78,7 @@ class Lowering:
     ) -> None:
         self.passes, self.calls = passes, [call for part in passes for call in part]
         self.last, self.places, self.kept, self.rules = last, dict(places), kept, rules
-        self.training, self.real = training, real
+        self.training, self.real, self.tile = training, real, 2
         self.at = 0
         self.taken: set[int] = set()
         self.lazy: dict[Buffer, Lazy] = {}
@@ -253,7 +253,7 @@ class Lowering:
         assert task is not None
         baked = baked or {}
         arrays = [name for name, kind in task.operands.items() if kind in ("array", "words")]
-        passed = {name: numbers[name] for name in task.numbers if name not in baked}
+        passed = {name: {**numbers, **baked}[name] for name in task.numbers(baked)}
         written = [out, *(reads[name] for name in task.writes if name != arrays[0])]
         for operand in written:
             if operand is not None:

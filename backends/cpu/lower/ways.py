@@ -1,0 +1,100 @@
+"""The ways in which a convolution can be computed, and the rule that chooses one.
+
+Winograd's products where these pay, a kernel for depthwise ones, else the general kernel over
+windows. What is chosen depends on the sizes of the layer alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from netdsl.backends.cpu.conv_backward import conv_backward
+from netdsl.backends.cpu.conv_forward import conv_forward, conv_rows
+from netdsl.backends.cpu.conv_pack import pack_backward, pack_forward, packed_size
+from netdsl.backends.cpu.depthwise import (
+    depthwise_forward,
+    depthwise_rows,
+    depthwise_size,
+    pack_depthwise,
+    pack_depthwise_back,
+)
+from netdsl.backends.cpu.depthwise_backward import depthwise_backward
+from netdsl.backends.cpu.lower.geometry import at_batch, whole
+from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.winograd import winograd_forward
+from netdsl.backends.cpu.winograd_pack import winograd_pack, winograd_pack_size
+from netdsl.backends.cpu.winograd_plan import winograd_pays, winograd_sum_rows
+from netdsl.schedule import Number
+
+Geometry = Mapping[str, Number]
+TYPICAL = 16
+"""The batch for which a way is chosen: no other number is known then."""
+
+
+@dataclass(frozen=True)
+class Way:
+    """One way: its kernel, how weights are packed for it, and what both are told besides.
+
+    A gradient is ``turned`` that is made by a forward kernel, as a convolution of ``dy``.
+    """
+
+    name: str
+    body: Callable[..., Any]
+    pack: Callable[..., Any]
+    size: int
+    numbers: Geometry
+    rows: Callable[..., int] | None = None
+    turned: bool = False
+
+
+def forward_way(geometry: Geometry, tile: int) -> Way:
+    """How ``y`` is made; ``tile`` is the largest of Winograd's tiles that is allowed, or 0."""
+    if m := winograd_tile(geometry, tile):
+        told = {**geometry, "m": m, "outs": geometry["co"], "ins": geometry["ci"], "back": 0}
+        size = at_batch(winograd_pack_size, told, TYPICAL)
+        name = f"winograd F({m}x{m})"
+        return Way(name, winograd_forward, winograd_pack, size, told, winograd_sum_rows)
+    if is_depthwise(geometry):
+        size = depthwise_size(LANES, **whole(geometry, "ci", "co", "k0", "k1", "k2"))
+        return Way("depthwise", depthwise_forward, pack_depthwise, size, geometry, depthwise_rows)
+    size = packed_size(LANES, **whole(geometry, "ci", "co", "groups", "k0", "k1", "k2"))
+    return Way("direct", conv_forward, pack_forward, size, geometry, conv_rows)
+
+
+def backward_way(geometry: Geometry, tile: int) -> Way:
+    """How ``dx`` is made."""
+    turned = {**geometry, "ci": geometry["co"], "co": geometry["ci"]}
+    for axis in "012":
+        turned |= {f"i{axis}": geometry[f"o{axis}"], f"o{axis}": geometry[f"i{axis}"]}
+        turned |= {f"p{axis}": int(geometry[f"k{axis}"]) - 1 - int(geometry[f"p{axis}"])}  # type: ignore[arg-type]
+    if m := winograd_tile(turned, tile):
+        told = {**turned, "m": m, "outs": geometry["ci"], "ins": geometry["co"], "back": 1}
+        size = at_batch(winograd_pack_size, told, TYPICAL)
+        name = f"winograd F({m}x{m})"
+        return Way(name, winograd_forward, winograd_pack, size, told, turned=True)
+    if is_depthwise(geometry):
+        size = depthwise_size(LANES, **whole(geometry, "ci", "co", "k0", "k1", "k2"))
+        return Way("depthwise", depthwise_backward, pack_depthwise_back, size, geometry)
+    size = packed_size(LANES, **whole(turned, "ci", "co", "groups", "k0", "k1", "k2"))
+    return Way("direct", conv_backward, pack_backward, size, geometry)
+
+
+def winograd_tile(geometry: Geometry, tile: int) -> int:
+    """The tile of Winograd's method with which it pays, or 0."""
+    plain = {"k0": 1, "k1": 3, "k2": 3, "groups": 1, "i0": 1, "p0": 0}
+    plain |= {f"{name}{axis}": 1 for name in "sd" for axis in range(3)}
+    if any(geometry[name] != number for name, number in plain.items()):
+        return 0
+    if not all(0 <= int(geometry[name]) <= 2 for name in ("p1", "p2")):  # type: ignore[arg-type]
+        return 0
+    pays = [
+        m for m in (4, 2) if m <= tile and at_batch(winograd_pays, {**geometry, "m": m}, TYPICAL)
+    ]
+    return pays[0] if pays else 0
+
+
+def is_depthwise(geometry: Geometry) -> bool:
+    """Whether each output sees one channel."""
+    return geometry["groups"] == geometry["ci"] and geometry["ci"] != 1
