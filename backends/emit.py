@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
 from textwrap import fill
 
-from netdsl.backends.kernels import KernelText, defined, function_name, kernel_text
+from netdsl.backends.kernels import KernelText, defined, function_name, kernel_text, wanted
 from netdsl.backends.model_text import ModelText, counting, whose
 from netdsl.backends.model_text import safe_place as safe_place
 from netdsl.backends.separate import separate
@@ -26,6 +26,7 @@ ENGINE = (files("netdsl.backends") / "engine.py").read_text()
 PACKAGE = "netdsl_kernels"
 """The package under which the loader makes cached kernels importable."""
 WIDTH = 100
+INSTALLED = ("numpy", "numba", "llvmlite")
 
 
 @dataclass(frozen=True)
@@ -42,17 +43,21 @@ class File:
 
     def names(self, parts: Iterable[str]) -> str:
         """The import of those of its names that some texts use."""
-        used = set(re.findall(r"\w+", "\n".join(parts)))
-        return f"from {PACKAGE}.{self.stem} import {', '.join(sorted(used & defined(self.text)))}"
+        used = wanted("\n\n\n".join(parts)) & defined(self.text)
+        return f"from {PACKAGE}.{self.stem} import {', '.join(sorted(used))}"
 
 
 @dataclass(frozen=True)
 class Emitted:
-    """A module's text, the texts of the kernels that it imports, by file stem, and their base."""
+    """A module's text, the texts of the kernels that it imports, by file stem, and their base.
+
+    ``room`` tells the bytes that its model takes with a batch of so many samples.
+    """
 
     text: str
     kernels: dict[str, str]
     base: File
+    room: Callable[[int], int]
 
     def files(self) -> dict[str, str]:
         """All files by stem; the module is the last."""
@@ -105,12 +110,14 @@ def emit_cached(schedule: Schedule, target: Target, about: str, real: str = "f4"
     imports, engine = _split(ENGINE)
     body = [engine, *counting(schedule.calls()), model.text()]
     imports.append("import numpy as np")
-    return Emitted(_module(about, [*imports, base.names(body), *lines], body), texts, base)
+    module = _module(about, [*imports, base.names(body), *lines], body)
+    return Emitted(module, texts, base, lambda batch: target.room(schedule, batch, real))
 
 
 def base_file(target: Target, real: str) -> File:
     """What the files of a target share."""
-    return File(f"base_{target.name}", target.base(real, True))
+    imports, body = _split(target.base(real, True))
+    return File(f"base_{target.name}", _module("What kernels share.", imports, [body]))
 
 
 def kernel_file(text: KernelText, name: str, base: File) -> File:
@@ -146,20 +153,19 @@ def _split(text: str) -> tuple[list[str], str]:
     lines = text.splitlines()
     imports = [line for line in lines if line.startswith(("import ", "from "))]
     rest = [line for line in lines if line not in imports]
-    return imports, "\n".join(rest).strip("\n")
+    return imports, re.sub(r"\n{4,}", "\n\n\n", "\n".join(rest).strip("\n"))
 
 
 def _module(about: str, imports: Iterable[str], body: Iterable[str]) -> str:
     """A module: its docstring, those of the imports that it uses, and its parts."""
     parts = [_split(part) for part in body if part]
     text = "\n\n\n".join(part for _, part in parts)
-    words = set(re.findall(r"\w+", text))
-    wanted = [*imports, *(line for lines, _ in parts for line in lines)]
+    lines = [*imports, *(line for lines, _ in parts for line in lines)]
     begin = f'"""{about}"""\n\nfrom __future__ import annotations'
-    return f"{begin}\n\n{_sorted(_used(wanted, words))}\n\n{text}\n"
+    return f"{begin}\n\n{_sorted(_used(lines, wanted(text)))}\n\n{text}\n"
 
 
-def _used(lines: Iterable[str], words: set[str]) -> Iterator[str]:
+def _used(lines: Iterable[str], words: Container[str]) -> Iterator[str]:
     """Imports, one line for each module, without the names that nothing uses."""
     modules: dict[str, dict[str, None]] = {}
     for line in lines:
@@ -170,9 +176,10 @@ def _used(lines: Iterable[str], words: set[str]) -> Iterator[str]:
                 yield line
             elif names:
                 modules.setdefault(statement.module or "", {}).update(names)
-        elif isinstance(statement, ast.Import):
-            if any((n.asname or n.name) in words for n in statement.names):
-                yield line
+        elif isinstance(statement, ast.Import) and any(
+            (n.asname or n.name) in words for n in statement.names
+        ):
+            yield line
     for module, names in modules.items():
         yield f"from {module} import {', '.join(sorted(names))}"
 
@@ -182,5 +189,5 @@ def _sorted(lines: Iterable[str]) -> str:
     groups: dict[int, list[str]] = {0: [], 1: [], 2: []}
     for line in sorted(set(lines), key=lambda line: (line.startswith("from"), line)):
         package = line.split()[1].split(".")[0]
-        groups[2 if package == PACKAGE else 1 if package in ("numpy", "numba") else 0].append(line)
+        groups[2 if package == PACKAGE else 1 if package in INSTALLED else 0].append(line)
     return "\n\n".join("\n".join(group) for group in groups.values() if group)

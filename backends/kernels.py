@@ -8,6 +8,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from symtable import symtable
 from types import FunctionType
 from typing import Any
 
@@ -54,11 +55,17 @@ def constants(*functions: Callable[..., Any]) -> tuple[str, ...]:
     """The numbers of their modules that functions use."""
     found: dict[str, Any] = {}
     for fn in functions:
-        tree = ast.walk(ast.parse(source_text(fn)))
-        names = {node.id for node in tree if isinstance(node, ast.Name)} - {*COMMON}
-        found |= {name: fn.__globals__.get(name) for name in sorted(names)}
+        names = sorted(used_names(fn) - {*COMMON})
+        found |= {name: fn.__globals__.get(name) for name in names}
     kept = {n: v for n, v in found.items() if isinstance(v, (int, float, tuple))}
     return tuple(f"{name} = {value!r}" for name, value in kept.items())
+
+
+@cache
+def used_names(fn: Callable[..., Any]) -> frozenset[str]:
+    """The names that stand in a function's text."""
+    tree = ast.walk(ast.parse(source_text(fn)))
+    return frozenset(node.id for node in tree if isinstance(node, ast.Name))
 
 
 def plan(call: Call, real: str) -> KernelPlan:
@@ -195,3 +202,16 @@ def defined(text: str) -> frozenset[str]:
             names = (each for target in node.targets for each in ast.walk(target))
             found |= {name.id for name in names if isinstance(name, ast.Name)}
     return frozenset(found)
+
+
+def wanted(text: str) -> frozenset[str]:
+    """The names that a module's text wants from elsewhere: what is used and not made in it."""
+    tables, found = [symtable(text, "text", "exec")], set[str]()
+    own = {symbol.get_name() for symbol in tables[0].get_symbols() if symbol.is_assigned()}
+    while tables:
+        table = tables.pop()
+        tables += table.get_children()
+        outer = table.get_type() == "module"
+        symbols = (s for s in table.get_symbols() if outer or s.is_global())
+        found |= {symbol.get_name() for symbol in symbols if symbol.is_referenced()}
+    return frozenset(found - own)

@@ -117,7 +117,7 @@ class ModelText:
         rows = ((str(p.buffer), p.weight.dims, p.start, *draw) for p, draw in draws)
         yield from _table("WEIGHTS", rows)
         yield from _table("STATE", ((str(b), b.tensor.dims, value) for b, value in s.states))
-        own = [buffer for buffer in self.buffers() if buffer not in s.places]
+        own = self.own()
         tensors = ((b, b.tensor, b in s.last) for b in own)
         rows = ((key(b), t.dims, t.dtype, t.batch, last) for b, t, last in tensors)
         yield from _table("VALUES", rows)
@@ -152,6 +152,10 @@ class ModelText:
         found.update(dict.fromkeys(place.host for place in places))
         return [b for b in found if b.role in ("value", "grad", "aux", "target", "loss")]
 
+    def own(self) -> list[Buffer]:
+        """Those of them that lie in no other."""
+        return [buffer for buffer in self.buffers() if buffer not in self.schedule.places]
+
     def operands(self) -> list[Operand]:
         """All that kernels read or make, in each of the shapes in which they see it."""
         found: dict[Operand, None] = {}
@@ -168,8 +172,11 @@ class ModelText:
         yield '        """Every tensor in the shapes in which kernels see it; -1 is the batch."""'
         wheres = [(self.names.attribute(o), _where(o, starts)) for o in self.operands()]
         memories = {
-            "values": "t.values", "memory": "t.memory", "flat": "self._flat", "state": "self._state",
-        }  # fmt: skip
+            "values": "t.values",
+            "memory": "t.memory",
+            "flat": "self._flat",
+            "state": "self._state",
+        }
         for name, memory in memories.items():
             if any(where.startswith(f"{name}[") for _, where in wheres):
                 yield f"        {name} = {memory}"

@@ -20,8 +20,9 @@ class Task:
 
     ``tasks`` says into how many parts, ``memory`` how many numbers a thread wants for itself; both
     are functions of operands by their names, or None (one part, nothing). ``writes`` are the
-    operands that it writes. ``plan`` is a function of operands that gives numbers by name when a call
-    is recorded: ``planned`` ones, which nobody passes, and others in the place of those passed.
+    operands that it writes. ``plan`` is a function of operands that gives numbers by name when a
+    call is recorded: ``planned`` ones, which nobody passes, and others in the place of those
+    passed.
     """
 
     body: Callable[..., Any]

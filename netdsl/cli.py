@@ -30,6 +30,10 @@ RECIPE = click.option("--recipe", help="The train section of that name.")
 DEVICE = click.option(
     "--device", type=click.Choice(["auto", "cpu", "cuda"]), help="Instead of the recipe's."
 )
+PRECISION = click.option(
+    "--precision", type=click.Choice(["exact", "normal", "fast"]),
+    help="Of 3x3 convolutions on a CPU, instead of the recipe's.",
+)  # fmt: skip
 
 
 @click.group(
@@ -164,6 +168,7 @@ def compile_(
 @SET
 @RECIPE
 @DEVICE
+@PRECISION
 @click.option("--epochs", type=click.IntRange(1), help="Instead of the recipe's.")
 @click.option("--seed", type=click.IntRange(0), help="Instead of the recipe's.")
 @click.option(
@@ -176,6 +181,7 @@ def train_(
     changes: Sequence[str],
     recipe: str | None,
     device: str | None,
+    precision: str | None,
     epochs: int | None,
     seed: int | None,
     runs: Path,
@@ -183,7 +189,7 @@ def train_(
     """Train a network as its train section says, and save the run."""
     from netdsl.commands import train
 
-    given = {"epochs": epochs, "seed": seed, "device": device}
+    given = {"epochs": epochs, "seed": seed, "device": device, "precision": precision}
     changes = [*changes, *(f"train.{k}={v}" for k, v in given.items() if v is not None)]
     train(_load(file, net, changes, recipe, train=True), runs, click.echo)
 

@@ -28,6 +28,7 @@ from netdsl.syntax.parse import parse, parse_expr
 if TYPE_CHECKING:
     import graphviz
 
+    from netdsl.backends.emit import Emitted
     from netdsl.report.figures import Peak
     from netdsl.report.formats import Form
     from netdsl.runtime.model import Model
@@ -145,7 +146,8 @@ class Net:
         training = self.elaborated.training
         if training is None:
             return schedule(self.graph)
-        return schedule(self.graph, training.terms, training.recipe.optimizer)
+        made = schedule(self.graph, training.terms, training.recipe.optimizer)
+        return replace(made, precision=training.recipe.precision)
 
     def source(self, device: str = "cpu") -> str:
         """The Python module of the network: kernels and model, for numpy and numba alone."""
@@ -157,51 +159,53 @@ class Net:
 
     def module(self, device: str | None = None) -> ModuleType:
         """The imported module of the network: its kernels come from the cache."""
-        return self._module(device, None)[0]
+        device = self._device(device)
+        return _import(self._emitted(device), device, None)[0]
 
     def compile(
         self, device: str | None = None, batch: int | None = None, seed: int | None = None,
-        report: Report | None = None,
+        report: Report | None = None, threads: int | None = None,
     ) -> Model:  # fmt: skip
         """A model in memory, its kernels compiled or read from the cache.
 
         ``device`` is cpu, cuda or auto (the recipe's if not given), ``batch`` the most samples that
         are computed at a time: the recipe's if not given, and without a recipe the largest power of
-        two up to 64 for which a quarter of the free memory suffices. ``report(done, total, name)``
-        is told of each kernel that must be compiled. RunError E511 if there is not enough memory.
+        two up to 64 for which a quarter of the free memory suffices. On a CPU ``threads`` work
+        together: as many as there are cores if not given. ``report(done, total, name)`` is told of
+        each kernel that must be compiled. RunError E511 if there is not enough memory.
         """
         from netdsl.backends.cache import trim
         from netdsl.runtime.memory import check_memory, modest_batch
         from netdsl.runtime.model import Model
 
-        recipe, memory = self.recipe, self.schedule().memory
-        if batch is None:
-            batch = recipe.batch if recipe else modest_batch(memory)
-        if batch < 1:
+        recipe = self.recipe
+        if batch is not None and batch < 1:
             raise ValueError(f"batch must be 1 or more, not {batch}")
-        check_memory(memory, batch)
-        module, missing = self._module(device, report)
+        device = self._device(device)
+        emitted = self._emitted(device)
+        if batch is None:
+            batch = recipe.batch if recipe else modest_batch(emitted.room)
+        check_memory(emitted.room, batch)
+        module, missing = _import(emitted, device, report)
         engine = module.Model(
             seed=seed if seed is not None else (recipe.seed if recipe else 0),
             batch=batch,
             report=report if missing else None,
+            threads=threads,
         )
         if missing:
             trim()
         return Model(engine, recipe)
 
-    def _module(self, device: str | None, report: Report | None) -> tuple[ModuleType, bool]:
-        """The module, and whether kernels must still be compiled."""
-        from netdsl.backends.emit import emit_cached
-        from netdsl.backends.loader import load as load_module
-        from netdsl.backends.loader import write
-        from netdsl.backends.warmup import warm_up
+    def _device(self, device: str | None) -> str:
+        """``cpu`` or ``cuda``: what is asked for, else what the recipe says, else what is there."""
+        return choose_device(device or (self.recipe.device if self.recipe else "auto"))
 
-        device = choose_device(device or (self.recipe.device if self.recipe else "auto"))
-        emitted = emit_cached(self.schedule(), _target(device), self.name)
-        kernels = list(emitted.kernels)
-        missing = warm_up(write(emitted)[0], kernels, report) if device == "cpu" else kernels
-        return load_module(emitted), bool(missing)
+    def _emitted(self, device: str) -> Emitted:
+        """The texts of the network's module, for the cache."""
+        from netdsl.backends.emit import emit_cached
+
+        return emit_cached(self.schedule(), _target(device), self.name)
 
     def setting(self, key: str) -> Span | None:
         """Where the recipe sets a key."""
@@ -319,6 +323,17 @@ def _no_cuda() -> str | None:
     from numba import cuda
 
     return None if cuda.is_available() else "there is no GPU, or no driver for it"
+
+
+def _import(emitted: Emitted, device: str, report: Report | None) -> tuple[ModuleType, bool]:
+    """The module of a network, and whether kernels must still be compiled."""
+    from netdsl.backends.loader import load as load_module
+    from netdsl.backends.loader import write
+    from netdsl.backends.warmup import warm_up
+
+    kernels = list(emitted.kernels)
+    missing = warm_up(write(emitted)[0], kernels, report) if device == "cpu" else kernels
+    return load_module(emitted), bool(missing)
 
 
 def _target(device: str) -> Target:

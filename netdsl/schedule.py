@@ -157,6 +157,22 @@ class Place:
 
 
 @dataclass(frozen=True)
+class Note:
+    """What a target decided of a tensor that a layer makes, ``y``, ``dx`` or ``dweight``.
+
+    ``how`` is the kernel in words, ``why`` the rule that chose it, if there was a choice. ``into``
+    are the layers whose kernels make it along with theirs.
+    """
+
+    owner: str
+    makes: str
+    how: str
+    why: str = ""
+    into: tuple[str, ...] = ()
+    training: bool = True
+
+
+@dataclass(frozen=True)
 class Schedule:
     """The whole of a network at work.
 
@@ -165,9 +181,9 @@ class Schedule:
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
     ``update`` applies them. ``unread`` are the inputs that no output depends on, so that prediction
     does without them. ``prepare`` makes what evaluation and prediction read of the weights alone.
-    Buffers in ``last`` lie with their channels last, those in ``places`` inside others.
+    ``precision`` says which shortcuts convolutions may take: ``exact`` none. Buffers in ``last`` lie with their channels last, those in ``places`` inside others.
     ``classes`` is how many classes a target may tell apart, ``scored`` the
-    prediction that metrics compare with the labels.
+    prediction that metrics compare with the labels. ``notes`` tell people what a target decided.
     """
 
     name: str
@@ -188,18 +204,24 @@ class Schedule:
     backward: tuple[Call, ...]
     update: tuple[Call, ...]
     lr: float | None
+    precision: str = "normal"
     prepare: tuple[Call, ...] = ()
     last: frozenset[Buffer] = frozenset()
     places: Mapping[Buffer, Place] = field(default_factory=dict)
+    notes: tuple[Note, ...] = ()
 
     @property
     def size(self) -> int:
         """How many numbers training learns."""
         return sum(placed.size for placed in self.weights)
 
+    @property
+    def lasting(self) -> int:
+        """How many numbers outlive a step, and those of the gradients of the weights."""
+        return self.size * (2 + len(self.slots)) + sum(b.tensor.size for b, _ in self.states)
+
     def memory(self, batch: int, element: int = 4) -> int:
         """The bytes of all its buffers for a batch, with elements of so many bytes."""
-        shared = self.size * (2 + len(self.slots)) + sum(b.tensor.size for b, _ in self.states)
         found = {*self.inputs, *(output.buffer for output in self.outputs)}
         for call in self.calls():
             found |= {operand.buffer for operand in (call.out, *call.operands())}
@@ -208,7 +230,7 @@ class Schedule:
             for buffer in found
             if buffer.role in ("value", "grad", "aux", "target")
         )
-        return (shared + held) * element
+        return (self.lasting + held) * element
 
     def calls(self) -> Iterator[Call]:
         """Every call of every pass."""

@@ -128,8 +128,7 @@ def convolve(layer, geometry, weight, back, out, lazy, bias, bounds, sums):
     layer.run(winograd_pack, out=packed, weight=weight.ravel(), m=layer.m, back=back, **channels)
     layer.run(
         winograd_forward, **g, **lazy, out=out, weight=packed, bias=bias, sums=sums, add=layer.add,
-        m=layer.m, step=g["co"] + layer.extra,
-        out_lo=bounds[0], out_hi=bounds[1],
+        step=g["co"] + layer.extra, out_lo=bounds[0], out_hi=bounds[1],
     )  # fmt: skip
 
 

@@ -12,7 +12,7 @@ from netdsl.backends.cpu.across_turn import turn_square
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vless, vload, vmax, vmin, vstore
 from netdsl.backends.override import task
-from netdsl.kernel import device, real
+from netdsl.kernel import device, real, routine
 
 
 def across_tasks(n):
@@ -27,7 +27,7 @@ def across_size(n, c, positions):
 
 @device
 def quick_tanh(x):
-    """``tanh`` as in `tanh_of`, but for the quotient: within 6 units in the last place of a float32."""
+    """``tanh`` as `tanh_of`, but for the quotient: within 6 units in the last place."""
     v = vmin(vall(real(7.9053111076)), vmax(vall(real(-7.9053111076)), x))
     s = v * v
     p = vfma(s, vall(real(-2.76076847742355e-16)), vall(real(2.00018790482477e-13)))
@@ -47,6 +47,14 @@ def slope_of(y, act, low, high):
     """The derivative of an activation, of what it gave: of a clamp (0) or of ``tanh`` (1)."""
     zero, one = vall(real(0)), vall(real(1))
     return one - y * y if act == 1 else vless(low, y, vless(y, high, one, zero), zero)
+
+
+@routine
+def slope_block(out, o, y, size, act, lo, hi):
+    """A block times the derivative of the activation that gave ``y``."""
+    low, high = vall(real(lo)), vall(real(hi))
+    for i in range(o, o + size, LANES):
+        vstore(out, i, vload(out, i) * slope_of(vload(y, i), act, low, high))
 
 
 @device

@@ -7,7 +7,7 @@ from netdsl.backends.cpu.across import (
     copy_vectors,
     put_zeros,
     quick_tanh,
-    slope_of,
+    slope_block,
 )
 from netdsl.backends.cpu.across_tile import across_spread
 from netdsl.backends.cpu.machine import LANES, REGISTERS
@@ -23,10 +23,9 @@ def padded_memory(ci, i0, i1, i2, o2, k2, s2, p2, d2):
     return ci * i0 * i1 * width * LANES if width > i2 else 0
 
 
-def gradient_memory(co, i2, o0, o1, o2, k2, s2, p2, d2):
-    """A block of gradients with padded rows."""
-    left = max(0, ((k2 - 1) * d2 - p2 + s2 - 1) // s2)
-    return co * o0 * o1 * (left + max(o2, (i2 - 1 + p2) // s2 + 1)) * LANES
+def gradient_memory(co, o0, o1, o2):
+    """A block of gradients, with a zero before and behind every row."""
+    return co * o0 * o1 * (o2 + 2) * LANES
 
 
 @device
@@ -46,16 +45,15 @@ def pad_rows(out, o, x, i, rows, size, left, width):
 
 
 @device
-def most_columns(count):
-    """How many columns a tile has at most, for so many in all."""
-    most = 4 if REGISTERS >= 32 else 2
-    return most + 1 if count % (most + 1) == 0 and count % most else most
+def most_columns():
+    """How many columns a tile has at most."""
+    return 4 if REGISTERS >= 32 else 2
 
 
 @device
-def most_rows(wide):
+def most_rows(wide, most):
     """How many rows a tile has at most that is so wide."""
-    return min(6, (REGISTERS - 1 - wide) // wide)
+    return min(most, (REGISTERS - 1 - wide) // wide)
 
 
 @routine
@@ -64,9 +62,9 @@ def spread_row(
     n0, a0, b0, n1, a1, b1, n2, a2, b2, n, ak, bk,
 ):  # fmt: skip
     """Tiles of about equal sizes over ``rows`` and ``columns``."""
-    times = -(-columns // most_columns(columns))
+    times = -(-columns // most_columns())
     wide, rest = columns // times, columns % times
-    groups = -(-rows // most_rows(wide + (rest > 0)))
+    groups = -(-rows // most_rows(wide + (rest > 0), 6))
     high, more = rows // groups, rows % groups
     row = 0
     for g in range(groups):
@@ -75,7 +73,7 @@ def spread_row(
         for w in range(2):  # the wider ones first
             m, size = (rest, wide + 1) if w == 0 else (times - rest, wide)
             across_spread(
-                c, c_at + row * cr + column * ct, d, d_at + row if start == 2 else 0,
+                c, c_at + row * cr + column * ct, d, d_at + row if start else 0,
                 a, a_at + row * ar, b, b_at + column * bt,
                 count, size, start, cr, ct, ar, bt, m, size * ct, size * bt,
                 n0, a0, b0, n1, a1, b1, n2, a2, b2, n, ak, bk,
@@ -109,7 +107,7 @@ def forward_block(
         start0, start1 = p // o1 * s0 - p0, p % o1 * s1 - p1
         u, v = first_tap(start0, d0), first_tap(start1, d1)
         spread_row(
-            out, o + p * o2 * LANES, size, LANES, co, o2, bias, 0, 2 if bias.size else 0,
+            out, o + p * o2 * LANES, size, LANES, co, o2, bias, 0, 1 if bias.size else 0,
             weight, (u * k1 + v) * k2, ci * taps,
             x, i + ((start0 + u * d0) * i1 + start1 + v * d1) * line, s2 * LANES,
             ci, taps, i0 * i1 * line,
@@ -174,26 +172,27 @@ def inner_tap(place, tap, step, stride, dilation, out):
 
 @device
 def inner_taps(place, tap, step, window, dilation):
-    """How many taps on from one, ``step`` apart, have windows that do not begin before the first."""
+    """How many taps on from one, ``step`` apart, have windows not before the first."""
     reach = min(window - 1, place // dilation)
     return max(0, (reach - tap) // step + 1) if reach >= tap else 0
 
 
 @routine
 def backward_row(
-    out, o, size, b, width, left, weight, ci, co, i2, q0, q1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
-    p2, d0, d1, d2,
+    out, o, size, b, width, weight, ci, co, i2, q0, q1, o0, o1, o2,
+    k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
 ):  # fmt: skip
     """A row of the gradient: for every remainder of its columns by the stride a product.
 
-    Columns that all taps reach go together; others by twos, with the taps that reach them.
+    Columns that all taps reach go together; others by twos, with the taps that reach either: so a
+    zero before and behind the rows is enough.
     """
     step0, step1, step2 = turn_taps(s0, d0), turn_taps(s1, d1), turn_taps(s2, d2)
     u = inner_tap(q0, tap_at(q0, k0, s0, d0), step0, s0, d0, o0)
     v = inner_tap(q1, tap_at(q1, k1, s1, d1), step1, s1, d1, o1)
     us, vs = inner_taps(q0, u, step0, k0, d0), inner_taps(q1, v, step1, k1, d1)
     line, taps, apart = width * LANES, k0 * k1 * k2, step2 * d2 // s2
-    row = ((q0 - u * d0) // s0 * o1 + (q1 - v * d1) // s1) * width + left
+    row = ((q0 - u * d0) // s0 * o1 + (q1 - v * d1) // s1) * width + 1
     for f in range(min(s2, i2)):
         w = tap_at(f + p2, k2, s2, d2)
         place, count = (f + p2 - w * d2) // s2, (k2 - w + step2 - 1) // step2
@@ -217,15 +216,6 @@ def backward_row(
             k += some
 
 
-@routine
-def slope_row(out, o, y, i, step, rows, columns, act, lo, hi):
-    """Rows of vectors times the derivative of the activation that gave ``y``."""
-    low, high = vall(real(lo)), vall(real(hi))
-    for r in range(rows):
-        for k in range(r * step, r * step + columns * LANES, LANES):
-            vstore(out, o + k, vload(out, o + k) * slope_of(vload(y, i + k), act, low, high))
-
-
 # fmt: off
 @task(tasks=across_tasks, memory=gradient_memory)
 def across_backward(
@@ -234,20 +224,15 @@ def across_backward(
     s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
     y_lo: float, y_hi: float, act: int,
 ):
-    """The gradient by the input; where ``y`` is given, the input was made by an activation, as ``y``,
-    and the gradient is that by the activation's input.
-    """
-    left = max(0, ((k2 - 1) * d2 - p2 + s2 - 1) // s2)
-    width = left + max(o2, (i2 - 1 + p2) // s2 + 1)
-    size = i0 * i1 * i2 * LANES
+    """The gradient by the input; where an activation gave that, as ``y``, by what it was given."""
+    width, size = o2 + 2, i0 * i1 * i2 * LANES
     for t in range(first, last):
-        pad_rows(scratch, 0, dy, t * co * o0 * o1 * o2 * LANES, co * o0 * o1, o2, left, width)
+        pad_rows(scratch, 0, dy, t * co * o0 * o1 * o2 * LANES, co * o0 * o1, o2, 1, width)
         for p in range(i0 * i1):
-            o = t * ci * size + p * i2 * LANES
             backward_row(
-                out, o, size, scratch, width, left, weight, ci, co, i2, p // i1 + p0, p % i1 + p1,
-                o0, o1, o2, k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
+                out, t * ci * size + p * i2 * LANES, size, scratch, width, weight, ci, co, i2,
+                p // i1 + p0, p % i1 + p1, o0, o1, o2, k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
             )
-            if y.size:
-                slope_row(out, o, y, o, size, ci, i2, act, y_lo, y_hi)
+        if y.size:
+            slope_block(out, t * ci * size, y, ci * size, act, y_lo, y_hi)
 # fmt: on

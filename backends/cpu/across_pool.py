@@ -9,6 +9,7 @@ from netdsl.backends.cpu.across import (
     end_place,
     first_place,
     put_zeros,
+    slope_block,
     slope_of,
 )
 from netdsl.backends.cpu.machine import LANES
@@ -192,8 +193,8 @@ def across_pool_backward(
     f0: int, f1: int, f2: int, e0: int, e1: int, e2: int, maximum: int,
     y_lo: float, y_hi: float, act: int,
 ):
-    """The gradient by the input of `across_pool`; where ``y`` is given, the input was made by an
-    activation, as ``y``, and the gradient is that by the activation's input.
+    """The gradient by the input of `across_pool`; where an activation gave that, as ``y``, by what
+    the activation was given.
     """
     alone = apart(k0, s0, d0) and apart(k1, s1, d1) and apart(k2, s2, d2)
     full = alone and gapless(i0, o0, k0, s0, p0, d0)
@@ -216,6 +217,5 @@ def across_pool_backward(
                 o2, k1, k2, s2, p2, x_a, x_b, d2, maximum, alone, act, low, high,
             )
         if y.size and not alone:
-            for i in range(t * size, (t + 1) * size, LANES):
-                vstore(out, i, vload(out, i) * slope_of(vload(y, i), act, low, high))
+            slope_block(out, t * size, y, size, act, y_lo, y_hi)
 # fmt: on

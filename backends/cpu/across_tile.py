@@ -1,9 +1,10 @@
 """The tile across images: few channels times few positions in registers, images in the lanes.
 
-``c[m, r, t] = c0 + sum over h, i, j, k of a[r, h, i, j, k] * b[m, t, h, i, j, k]`` for ``rows``
-``r`` and ``wide`` columns ``t``, over and over for ``m``. Every ``b`` is a vector, and so is every
-``c``; ``a`` is a number that is spread (`across_spread`: weights) or a vector as well
-(`across_inner`: a gradient). The strides say which axis is what.
+``c[m, r, t] = sum over h, i, j, k of a[r, h, i, j, k] * b[m, t, h, i, j, k]`` for ``rows`` ``r``
+and ``wide`` columns ``t``, over and over for ``m``. Every ``b`` is a vector, and so is every ``c``;
+``a`` is a number that is spread (`across_spread`: weights) or a vector as well (`across_inner`: a
+gradient). With ``start`` the sums begin with ``d[r]``, or in `across_inner` with ``c``. The strides
+say which axis is what.
 """
 
 from llvmlite import ir
@@ -70,23 +71,24 @@ class AcrossTile:
         for r, sums in enumerate(self.sums):
             where = self.moved(a, ir.Constant(LONG, r), "ar")
             x = splat(self.b, self.b.load(where)) if self.spread else read(self.b, where)
-            for vector, total in zip(vectors, sums):
+            for vector, total in zip(vectors, sums, strict=True):
                 self.b.store(fused(self.b, x, vector, self.b.load(total)), total)
 
     def begin(self, c):
-        """The sums start as zero (0), as what ``c`` holds (1), or as a number of ``d`` (2)."""
-        b, start = self.b, self.p["start"]
+        """The sums start as zero; with ``start`` as numbers of ``d``, or as what is there."""
+        b = self.b
         zero = ir.Constant(VECTOR, [0.0] * LANES)
         for sums in self.sums:
             for total in sums:
                 b.store(zero, total)
-        with b.if_then(b.icmp_signed("==", start, ir.Constant(LONG, 1))):
-            self.each(c, lambda total, where: b.store(read(b, where), total))
-        with b.if_then(b.icmp_signed("==", start, ir.Constant(LONG, 2))):
-            for r, sums in enumerate(self.sums):
-                number = splat(b, b.load(b.gep(self.p["d"], [ir.Constant(LONG, r)])))
-                for total in sums:
-                    b.store(number, total)
+        with b.if_then(b.icmp_signed("!=", self.p["start"], ir.Constant(LONG, 0))):
+            if self.spread:
+                for r, sums in enumerate(self.sums):
+                    number = splat(b, b.load(b.gep(self.p["d"], [ir.Constant(LONG, r)])))
+                    for total in sums:
+                        b.store(number, total)
+            else:
+                self.each(c, lambda total, where: b.store(read(b, where), total))
 
     def each(self, c, act):
         """Act on every sum and its place."""
@@ -96,6 +98,7 @@ class AcrossTile:
                 act(total, self.moved(line, ir.Constant(LONG, t), "ct"))
 
     def moved(self, where, times, stride):
+        """So many strides on."""
         return self.b.gep(where, [self.b.mul(times, self.p[stride])])
 
     def loop(self, count, body):
@@ -115,14 +118,13 @@ class AcrossTile:
         b.position_at_end(done)
 
 
-def across_sizes():
+def across_sizes(spread):
     """The sizes of tiles that registers hold, beside a row of ``b`` and one ``a``."""
-    return [
-        (rows, wide)
-        for wide in range(1, 6)
-        for rows in range(1, 7)
-        if rows * wide + wide + 1 <= REGISTERS
-    ]
+    most_rows, most_wide = (6, 4) if spread else (5, 5)
+    for wide in range(1, most_wide + 1):
+        for rows in range(1, most_rows + 1):
+            if rows * wide + wide + 1 <= REGISTERS:
+                yield rows, wide
 
 
 def across_function(module, spread):
@@ -136,14 +138,16 @@ def across_function(module, spread):
     function.attributes.add("noinline")
     for place in function.args[: len(ACROSS_PLACES)]:
         place.add_attribute("noalias")
-    p = dict(zip((*(array for array, _ in ACROSS_PLACES), *ACROSS_NUMBERS), function.args))
+    p = dict(
+        zip((*(array for array, _ in ACROSS_PLACES), *ACROSS_NUMBERS), function.args, strict=True)
+    )
     builder = ir.IRBuilder(function.append_basic_block("entry"))
     # Registers, once LLVM has seen them.
     sums = [builder.alloca(VECTOR) for _ in range(REGISTERS)]
     done = function.append_basic_block("out")
     size = builder.add(builder.mul(p["rows"], ir.Constant(LONG, 8)), p["wide"])
     choice = builder.switch(size, done)
-    for rows, wide in across_sizes():
+    for rows, wide in across_sizes(spread):
         block = function.append_basic_block(f"rows{rows}_wide{wide}")
         choice.add_case(ir.Constant(LONG, rows * 8 + wide), block)
         builder.position_at_end(block)
@@ -165,7 +169,7 @@ def make_across(spread):
         names = (*(name for pair in ACROSS_PLACES for name in pair), *ACROSS_NUMBERS)
 
         def code(context, builder, sig, args):
-            by, kinds = dict(zip(names, args)), dict(zip(names, sig.args))
+            by, kinds = dict(zip(names, args, strict=True)), dict(zip(names, sig.args, strict=True))
             check_across(context, builder, kinds, by, spread)
             places = [
                 pointer(context, builder, kinds[name], by[name], by[at])
@@ -194,15 +198,17 @@ def check_across(context, builder, kinds, by, spread):
             high = builder.add(high, builder.select(back, zero, far))
         within(context, builder, kinds[name], by[name], low, high)
 
-    check("c", LANES, ("m", "cm"), ("rows", "cr"), ("wide", "ct"))
-    some = one
-    for count, _, _ in ACROSS_LOOPS:
-        there = builder.icmp_signed(">", by[count], zero)
-        some = builder.select(there, some, zero)
-    with builder.if_then(builder.icmp_signed("==", some, one)):
-        loops = [(count, a, b) for count, a, b in ACROSS_LOOPS]
-        check("a", 1 if spread else LANES, ("rows", "ar"), *((n, a) for n, a, _ in loops))
-        check("b", LANES, ("wide", "bt"), ("m", "bm"), *((n, b) for n, _, b in loops))
+    def all_of(counts):
+        every = ir.Constant(ir.IntType(1), 1)
+        for count in counts:
+            every = builder.and_(every, builder.icmp_signed(">", by[count], zero))
+        return every
+
+    with builder.if_then(all_of(["m"])):
+        check("c", LANES, ("m", "cm"), ("rows", "cr"), ("wide", "ct"))
+    with builder.if_then(all_of(["m", *(count for count, _, _ in ACROSS_LOOPS)])):
+        check("a", 1 if spread else LANES, ("rows", "ar"), *((n, a) for n, a, _ in ACROSS_LOOPS))
+        check("b", LANES, ("wide", "bt"), ("m", "bm"), *((n, b) for n, _, b in ACROSS_LOOPS))
 
 
 across_spread, across_inner = make_across(True), make_across(False)

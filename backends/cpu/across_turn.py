@@ -31,7 +31,7 @@ def halves(builder, x, y, half):
     return both
 
 
-def turned(builder, vectors):
+def lanes_turned(builder, vectors):
     """The lanes of ``LANES`` vectors as vectors."""
     half = LANES // 2
     while half:
@@ -83,11 +83,11 @@ def turn_square(typing, out, o, step, x, i, x_step, rows, columns, put, add):
             load_part(builder, where, flags)
             for where, flags in lines_of(builder, place, x_step, rows, mask(builder, columns))
         ]
-        vectors = turned(builder, vectors)
+        vectors = lanes_turned(builder, vectors)
         place = pointer(context, builder, sig.args[0], to, o)
         adding = splat_flag(builder, builder.icmp_signed("!=", add, ir.Constant(LONG, 0)))
         lines = lines_of(builder, place, step, columns, mask(builder, put))
-        for value, (where, flags) in zip(vectors, lines):
+        for value, (where, flags) in zip(vectors, lines, strict=True):
             old = load_part(builder, where, builder.and_(flags, adding))
             store_part(builder, builder.fadd(value, old), where, flags)
         return context.get_dummy_value()

@@ -16,10 +16,12 @@ from netdsl.backends.cpu.simd import vall, vload, vstore
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
-PIECE = 512
+PORTION = 512
 """So many weights are a task of the sum."""
-NEAR = 400
-"""So many vectors of the gradient are gone over with all taps before the next ones: they stay near."""
+
+
+CLOSE_BY = 400
+"""So many vectors of the gradient meet all taps before the next ones do: they stay near."""
 
 
 def across_parts(n, ci, co, k0, k1, k2):
@@ -35,7 +37,7 @@ def part_memory(ci, co, i0, i1, i2, o2, k0, k1, k2, s2, p2, d2):
 
 def piece_tasks(ci, co, k0, k1, k2):
     """A task for some weights, and one for the bias."""
-    return (co * ci * k0 * k1 * k2 + PIECE - 1) // PIECE + 1
+    return (co * ci * k0 * k1 * k2 + PORTION - 1) // PORTION + 1
 
 
 @device
@@ -46,18 +48,18 @@ def most_taps():
 
 @routine
 def tap_row(
-    c, c_at, rows, step, channels, taps, dy, a_at, o1, o2, out_size, x, b_at, width, in_size,
-    places0, b1, places1, b2, k2, s2, d2, fresh,
+    c, c_at, rows, step, dy, a_at, o1, o2, x, b_at,
+    size, places0, b1, places1, b2, k2, s2, d2, fresh,
 ):  # fmt: skip
-    """What a row of ``k2`` taps gets from some places: ``rows`` channels out, all channels in."""
+    """What a row of ``k2`` taps gets from some places of ``rows`` channels of ``size`` numbers."""
     tap = 0
     while tap < k2:
         wide = min(most_taps(), k2 - tap)
         across_inner(
             c, c_at + tap * LANES, c, 0, dy, a_at, x, b_at + tap * d2 * LANES,
-            rows, wide, 0 if fresh else 1, step, LANES, out_size, d2 * LANES,
-            channels, taps * LANES, in_size,
-            1, 0, 0, places0, o1 * o2 * LANES, b1, places1, o2 * LANES, b2, o2, LANES, s2 * LANES,
+            rows, wide, 0 if fresh else 1, step, LANES, size, d2 * LANES,
+            1, 0, 0, 1, 0, 0,
+            places0, o1 * o2 * LANES, b1, places1, o2 * LANES, b2, o2, LANES, s2 * LANES,
         )  # fmt: skip
         tap += wide
 
@@ -83,14 +85,15 @@ def weight_rows(
     sums, s, rows, dy, i, x, b, width, ci, i0, i1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
     p0, p1, d0, d1, d2,
 ):  # fmt: skip
-    """The sums of some channels of the output, vectors still: of all their weights, then of their bias.
+    """The sums of some channels out, vectors still: of all their weights, then of their bias.
 
     They are made band after band of the gradient.
     """
     taps, line = k0 * k1 * k2, width * LANES
-    band = max(1, min(o1, NEAR // (rows * o2)))
+    band = max(1, min(o1, CLOSE_BY // (rows * o2)))
     for top in range(0, o1, band):
-        for u in range(k0):
+        for r in range(ci * k0):
+            c, u = r // k0, r % k0
             start0 = u * d0 - p0
             f0 = first_place(start0, s0)
             count0 = max(0, end_place(start0, s0, i0, o0) - f0)
@@ -99,10 +102,10 @@ def weight_rows(
                 f1 = max(top, first_place(start1, s1))
                 count1 = max(0, min(top + band, end_place(start1, s1, i1, o1)) - f1)
                 tap_row(
-                    sums, s + (u * k1 + v) * k2 * LANES, rows, ci * taps * LANES, ci, taps,
-                    dy, i + (f0 * o1 + f1) * o2 * LANES, o1, o2, o0 * o1 * o2 * LANES,
-                    x, b + ((start0 + f0 * s0) * i1 + start1 + f1 * s1) * line, width,
-                    i0 * i1 * line, count0, s0 * i1 * line, count1, s1 * line, k2, s2, d2,
+                    sums, s + (r * k1 + v) * k2 * LANES, rows, ci * taps * LANES,
+                    dy, i + (f0 * o1 + f1) * o2 * LANES, o1, o2,
+                    x, b + ((c * i0 + start0 + f0 * s0) * i1 + start1 + f1 * s1) * line,
+                    o0 * o1 * o2 * LANES, count0, s0 * i1 * line, count1, s1 * line, k2, s2, d2,
                     top == 0,
                 )  # fmt: skip
         for f0 in range(o0):  # the bias, while the gradient is near
@@ -127,7 +130,7 @@ def weight_block(
 ):  # fmt: skip
     """A row of `across_weight`."""
     each, size = ci * k0 * k1 * k2, o0 * o1 * o2
-    groups = -(-co // most_rows(min(most_taps(), k2)))
+    groups = -(-co // most_rows(min(most_taps(), k2), 5))
     high, more, row = co // groups, co % groups, 0
     for g in range(groups):
         count = high + (g < more)
@@ -172,7 +175,7 @@ def across_weight(
 
 
 @routine
-def add_rows(out, o, parts, i, step, rows, count, add):
+def add_blocks(out, o, parts, i, step, rows, count, add):
     """The sums of so many numbers of all rows, in their order."""
     for k in range(0, count, LANES):
         left = count - k
@@ -200,12 +203,12 @@ def across_weight_sum(
     k2: int,
     add: int,
 ):
-    """The gradients by weights and, where ``dbias`` is given, by the bias: the sums of all blocks."""
+    """The gradients by weights, and by the bias where ``dbias`` is given: sums of all blocks."""
     weights = co * ci * k0 * k1 * k2
-    rows, pieces = (n + LANES - 1) // LANES, (weights + PIECE - 1) // PIECE
+    rows, pieces = (n + LANES - 1) // LANES, (weights + PORTION - 1) // PORTION
     for t in range(first, last):
         if t < pieces:
-            count = min(PIECE, weights - t * PIECE)
-            add_rows(out, t * PIECE, parts, t * PIECE, weights + co, rows, count, add)
+            count = min(PORTION, weights - t * PORTION)
+            add_blocks(out, t * PORTION, parts, t * PORTION, weights + co, rows, count, add)
         elif dbias.size:
-            add_rows(dbias, 0, parts, weights, weights + co, rows, co, add)
+            add_blocks(dbias, 0, parts, weights, weights + co, rows, co, add)

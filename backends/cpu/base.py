@@ -16,7 +16,7 @@ PARTS = ("simd", "tile", "prelude", "program", "arena")
 def base_text(real: str, here: bool) -> str:
     """The text for a precision, ``f4`` or ``f8``.
 
-    For ``here`` the machine's numbers are written into it; otherwise it asks for them where it runs.
+    For ``here`` the machine's numbers are written into it; else it asks for them where it runs.
     """
     wide = 4 if real == "f4" else 8
     folder = files("netdsl.backends.cpu")
@@ -29,6 +29,6 @@ def base_text(real: str, here: bool) -> str:
         head = "\n".join(f"{name} = {value}" for name, value in known.items())
         head = f"import numpy as np\n\nreal = np.float{8 * wide}\n{head}\n"
     else:
-        text = (folder / "machine.py").read_text()
+        text = plain_text((folder / "machine.py").read_text())
         head = text.replace("np.float32", f"np.float{8 * wide}")
     return "\n\n".join([head, *(plain_text((folder / f"{part}.py").read_text()) for part in PARTS)])

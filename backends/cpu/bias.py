@@ -60,3 +60,18 @@ def bias_total(first, last, scratch, out, sums, rows: int, c: int, add: int):
         if add:
             total = total + take_vector(out, k, c - k)
         put_vector(out, k, total, c - k)
+
+
+def spread_tasks(count: int, c: int) -> int:
+    """A task for about so many numbers."""
+    size = max(SHARE // c, TURN)
+    return (count + size - 1) // size
+
+
+@task(tasks=spread_tasks)
+def spread_bias(first, last, scratch, out, bias, count: int, c: int, step: int):
+    """The bias at every position, for kernels that add to what is there."""
+    size = max(SHARE // c, TURN)
+    for p in range(first * size, min(count, last * size)):
+        for k in range(0, c, LANES):
+            put_vector(out, p * step + k, take_vector(bias, k, c - k), c - k)

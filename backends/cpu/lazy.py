@@ -1,12 +1,12 @@
 """Tensors that are not there yet: what a kernel reads is made while it is read.
 
 A kernel that reads ``x`` is given three arrays and two numbers. ``x`` alone is the tensor. With
-``coef`` it is ``min(max(coef[0] * x + coef[1], lo), hi)`` for every channel: a normalisation and the
-activation behind it, which so are never written. With ``ref`` it is a gradient, of which only what
-passed the activation goes on: ``x`` where ``lo < ref < hi``, else 0. With both it is the gradient of
-normalisation and activation, ``coef[2] * x + coef[3] * ref + coef[4]``, where ``x`` counts as 0
-unless ``lo < coef[0] * ref + coef[1] < hi``. An array of no size is one that is not given. Pictures
-are laid out with the channels last.
+``coef`` it is ``min(max(coef[0] * x + coef[1], lo), hi)`` for every channel: a normalisation and
+the activation behind it, which so are never written. With ``ref`` it is a gradient, of which only
+what passed the activation goes on: ``x`` where ``lo < ref < hi``, else 0. With both it is the
+gradient of normalisation and activation, ``coef[2] * x + coef[3] * ref + coef[4]``, where ``x``
+counts as 0 unless ``lo < coef[0] * ref + coef[1] < hi``. An array of no size is one that is not
+given. Pictures are laid out with the channels last.
 """
 
 from __future__ import annotations

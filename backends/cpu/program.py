@@ -15,6 +15,7 @@ from numba import njit
 from numba.core import types
 from numba.extending import intrinsic
 
+from netdsl.backends.cpu.machine import real
 from netdsl.backends.cpu.prelude import RECORDING
 
 ADDRESS, TABLE, TASKS, GRAIN, AFTER = range(5)  # the columns of a program
@@ -38,14 +39,17 @@ class Program:
         self.threads = threads or thread_count()
         self.names, self.rows, self.cells, self.live = [], [], [], []
         self.touched, self.kept, self.memory = [], [], 0
+        self.came, self.numbers = 0, []  # calls, and which of them the rows are
         self.clock = np.zeros(0, np.int64)
 
     def add(self, kernel, given):
         """Record a call with its operands."""
         kernel.compile()
         tasks = kernel.tasks(given)
+        self.came += 1
         if not tasks:
             return
+        self.numbers.append(self.came - 1)
         self.memory = max(self.memory, kernel.memory(given))
         start = len(self.cells)
         for name, kind in kernel.kinds.items():
@@ -98,9 +102,10 @@ class Program:
         self.arguments = (table, self.counters, self.threads, self.own, self.clock)
 
     def timed(self):
-        """Take the time of every call from now on: ``clock`` gets what each took, in nanoseconds."""
+        """Take the time of every call from now on: ``clock`` gets nanoseconds for each."""
         self.clock = np.zeros(len(self.rows), np.int64)
-        self.finish() if isinstance(self.cells, list) else None
+        if isinstance(self.cells, list):
+            self.finish()
         self.arguments = (*self.arguments[:-1], self.clock)
 
 

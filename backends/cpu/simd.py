@@ -48,7 +48,7 @@ def arithmetic(sign, instruction):
 
     @infer_global(sign)
     class _(ConcreteTemplate):
-        cases = [signature(Vector, Vector, Vector)]
+        cases = (signature(Vector, Vector, Vector),)
 
     @lower_builtin(sign, Vector, Vector)
     def _(context, builder, sig, args):

@@ -61,9 +61,9 @@ class Tile:
         def one(k):
             at = self.moved(w, k, "bk")
             vectors = [self.column(at, v) for v in range(self.wide)]
-            for line, sums in zip(lines, self.sums):
+            for line, sums in zip(lines, self.sums, strict=True):
                 x = splat(b, b.load(self.moved(line, k, "ak")))
-                for vector, total in zip(vectors, sums):
+                for vector, total in zip(vectors, sums, strict=True):
                     b.store(fused(b, x, vector, b.load(total)), total)
 
         return one
@@ -92,6 +92,7 @@ class Tile:
                     b.store(value, sums[v])
 
     def old(self, where, last):
+        """What memory holds; of the last vector only what is there."""
         return load_part(self.b, where, self.p["mask"]) if last else read(self.b, where)
 
     def end(self):
@@ -107,6 +108,7 @@ class Tile:
         self.each(put, self.p["c"])
 
     def each(self, act, start):
+        """Do something with every sum and its place in ``c``."""
         for row, sums in enumerate(self.sums):
             line = self.moved(start, ir.Constant(LONG, row), "ci")
             for v, total in enumerate(sums):
@@ -114,6 +116,7 @@ class Tile:
                 act(total, where, v == self.wide - 1)
 
     def moved(self, where, times, stride):
+        """So many strides on."""
         return self.b.gep(where, [self.b.mul(times, self.p[stride])])
 
     def loop(self, count, body):
@@ -145,7 +148,7 @@ def tile_function(module, wide, packed):
     function.linkage = "internal"
     function.attributes.add("noinline")
     names = ("c", "d", "a", "b", *ARGUMENTS[1:])
-    p = dict(zip(names, function.args))
+    p = dict(zip(names, function.args, strict=True))
     for place in function.args[:4]:
         place.add_attribute("noalias")
     builder = ir.IRBuilder(function.append_basic_block("entry"))

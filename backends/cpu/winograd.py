@@ -16,6 +16,7 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import output2, output4
+from netdsl.backends.cpu.winograd_plan import forward_numbers
 from netdsl.backends.cpu.winograd_tiles import (
     BAND,
     ONE,
@@ -27,7 +28,6 @@ from netdsl.backends.cpu.winograd_tiles import (
     take4,
     take6,
 )
-from netdsl.backends.cpu.winograd_plan import forward_numbers
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 

@@ -11,6 +11,7 @@ from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import weight2, weight4
+from netdsl.backends.cpu.winograd_plan import PART, TILES, gradient_numbers
 from netdsl.backends.cpu.winograd_tiles import (
     BAND,
     ONE,
@@ -21,7 +22,6 @@ from netdsl.backends.cpu.winograd_tiles import (
     take4,
     take6,
 )
-from netdsl.backends.cpu.winograd_plan import PART, TILES, gradient_numbers
 from netdsl.backends.override import task
 from netdsl.kernel import device, routine
 

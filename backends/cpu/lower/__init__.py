@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from netdsl.backends.cpu.lower import clamp, conv, dense, flat, join, norm, pool
+from netdsl.backends.cpu.lower import clamp, conv, dense, flat, join, lrn, norm, pool, upconv
 from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
 from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.ops.avgpool import AvgPool
@@ -15,18 +15,16 @@ from netdsl.ops.conv import Conv
 from netdsl.ops.global_avgpool import GlobalAvgPool
 from netdsl.ops.global_maxpool import GlobalMaxPool
 from netdsl.ops.maxpool import MaxPool
-from netdsl.schedule import Buffer, Call, Operand, Schedule
+from netdsl.ops.upconv import UpConv
+from netdsl.schedule import Buffer, Call, Note, Operand, Schedule
 
 RULES = {
-    **clamp.RULES,
-    **flat.RULES,
-    **conv.RULES,
-    **dense.RULES,
-    **join.RULES,
-    **norm.RULES,
-    **pool.RULES,
-}
-WANTING = (Conv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool)
+    **clamp.RULES, **conv.RULES, **dense.RULES, **flat.RULES, **join.RULES, **lrn.RULES, **norm.RULES,
+    **pool.RULES, **upconv.RULES,
+}  # fmt: skip
+TILES = {"exact": 0, "normal": 2, "fast": 4}
+"""The largest of Winograd's tiles that a precision allows; 0 is none."""
+WANTING = (Conv, UpConv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool)
 """Layers whose kernels want the channels last."""
 
 
@@ -41,19 +39,20 @@ def lower(schedule: Schedule, real: str) -> Schedule:
     kept |= {schedule.scored.buffer} if schedule.scored else set()
     places = concatenations(schedule.train or schedule.predict, last - set(copies.values()))
     done: dict[str, tuple[Call, ...]] = {}
-    found = dict(places)
+    found, notes = dict(places), list[Note]()
 
     def run(training: bool, **passes: tuple[Call, ...]) -> tuple[Call, ...]:
         parts = list(passes.values())
-        low = Lowering(parts, last, places, kept, RULES, training, real)
+        low = Lowering(parts, last, places, kept, RULES, training, real, TILES[schedule.precision])
         done.update(zip(passes, low.run({new: old for old, new in copies.items()}), strict=True))
         found.update(low.places)
+        notes.extend(low.told.all())
         return tuple(low.first)
 
     run(True, train=schedule.train, backward=schedule.backward)
     run(False, evaluate=schedule.evaluate)
     prepare = run(False, predict=schedule.predict)
-    lowered = replace(schedule, **done, prepare=prepare, places=found)
+    lowered = replace(schedule, **done, prepare=prepare, places=found, notes=tuple(notes))
     used = {*buffers(lowered), *(place.host for place in found.values())}
     return replace(lowered, last=frozenset(used & last))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from math import inf, prod
 
 from netdsl.backends.cpu.bias import bias_rows, bias_sums, bias_total
@@ -28,6 +27,7 @@ from netdsl.backends.cpu.lower.ways import (
     backward_way,
     forward_way,
     is_depthwise,
+    reason,
     winograd_tile,
 )
 from netdsl.backends.cpu.winograd_plan import winograd_parts_size
@@ -56,6 +56,7 @@ def forward(low: Lowering, call: Call) -> bool:
     geometry = geometry_of(call, x, call.out.buffer, weight)
     source = low.source(x)
     way = forward_way(geometry, low.tile)
+    low.told.decide(call, why=reason(way.numbers, low.tile))
     packed = packed_for(low, call, way, "packed", first=True)
     out, lo, hi = follows(low, call.out.buffer)
     assert way.rows is not None
@@ -93,6 +94,7 @@ def backward(low: Lowering, call: Call) -> bool:
     geometry = geometry_of(call, x, dy, buffer_of(call, "weight"))
     source = low.source(dy)
     way = backward_way(geometry, low.tile)
+    low.told.decide(call, why=reason(way.numbers, low.tile))
     packed = packed_for(low, call, way, "packedback", first=False)
     if call.add:
         low.store(x)
@@ -113,38 +115,34 @@ def backward(low: Lowering, call: Call) -> bool:
 
 def by_weight(low: Lowering, call: Call) -> bool:
     """``dweight``, and ``dbias`` with it."""
-    x = buffer_of(call, "x")
-    source = low.source(x)
-    geometry = geometry_of(call, x, buffer_of(call, "dy"), call.out.buffer)
-    known = {"x": source.x, "ref": source.ref, "coef": source.coef}
-    apart: dict[str, Number] = {
-        "x_step": source.step, "ref_step": source.ref_step, "lo": source.lo, "hi": source.hi,
-    }  # fmt: skip
+    x, dy = buffer_of(call, "x"), buffer_of(call, "dy")
+    geometry = geometry_of(call, x, dy, call.out.buffer)
+    low.told.decide(call, why=reason(geometry, low.tile))
     if m := winograd_tile(geometry, low.tile):
-        winograd_gradient(low, call, {**geometry, "m": m}, known, apart)
+        winograd_gradient(low, call, {**geometry, "m": m}, low.source(x))
     elif is_depthwise(geometry) and geometry["ci"] == geometry["co"]:
-        depthwise_gradient(low, call, geometry, known, apart)
+        depthwise_gradient(low, call, geometry, low.source(x))
     else:
-        weight_gradient(low, call, geometry, known, apart)
+        bias = bias_gradient(low, call)
+        gradient_of_weights(low, call, geometry, low.source(x), low.source(dy), bias)
     return True
 
 
-def weight_gradient(
-    low: Lowering,
-    call: Call,
-    geometry: Geometry,
-    x: Mapping[str, Operand | None],
-    apart: Mapping[str, Number],
+def value_numbers(x: Source) -> dict[str, Number]:
+    """The distances and bounds of a tensor called ``x``."""
+    return {"x_step": x.step, "ref_step": x.ref_step, "lo": x.lo, "hi": x.hi}
+
+
+def gradient_of_weights(
+    low: Lowering, call: Call, geometry: Geometry, x: Source, dy: Source, dbias: Operand | None
 ) -> None:
     """The gradients by weights and biases, of a convolution or of what is one in disguise."""
-    add, dbias = int(call.add), bias_gradient(low, call)
-    dy = low.source(buffer_of(call, "dy"))
     parts = low.operand(low.aux(call, "parts", most(conv_parts_size, geometry)))
-    out = low.operand(call.out.buffer)
-    reads_ = {"dbias": dbias, "parts": parts, **x, **seen("y", dy)}
-    low.emit(conv_weight, out, reads_, {**geometry, **apart, **distances("y", dy), "add": add})
-    reads_ = {"dbias": dbias, "parts": parts}
-    low.emit(conv_weight_sum, out, reads_, {**geometry, "add": add})
+    out, numbers = low.operand(call.out.buffer), {**geometry, "add": int(call.add)}
+    known = {"x": x.x, "ref": x.ref, "coef": x.coef, **seen("y", dy)}
+    reads_ = {"dbias": dbias, "parts": parts, **known}
+    low.emit(conv_weight, out, reads_, {**numbers, **value_numbers(x), **distances("y", dy)})
+    low.emit(conv_weight_sum, out, {"dbias": dbias, "parts": parts}, numbers)
 
 
 # fmt: off
@@ -160,40 +158,27 @@ def conv_parts_size(
 # fmt: on
 
 
-def depthwise_gradient(
-    low: Lowering,
-    call: Call,
-    geometry: Geometry,
-    x: Mapping[str, Operand | None],
-    apart: Mapping[str, Number],
-) -> None:
+def depthwise_gradient(low: Lowering, call: Call, geometry: Geometry, x: Source) -> None:
     """The same where every channel has a window of its own."""
-    add, dbias = int(call.add), bias_gradient(low, call)
-    dy = low.source(buffer_of(call, "dy"))
+    dbias, dy = bias_gradient(low, call), low.source(buffer_of(call, "dy"))
     parts = low.operand(low.aux(call, "parts", most(depthwise_parts_size, geometry)))
-    numbers = {**geometry, **apart, **distances("y", dy), "add": add}
-    reads_ = {"dbias": dbias, **x, **seen("y", dy)}
+    numbers = {**geometry, **value_numbers(x), **distances("y", dy), "add": int(call.add)}
+    reads_ = {"dbias": dbias, "x": x.x, "ref": x.ref, "coef": x.coef, **seen("y", dy)}
     low.emit(depthwise_weight, parts, reads_, numbers)
     reads_ = {"dbias": dbias, "parts": parts}
     low.emit(depthwise_weight_sum, low.operand(call.out.buffer), reads_, numbers)
 
 
-def winograd_gradient(
-    low: Lowering,
-    call: Call,
-    geometry: Geometry,
-    x: Mapping[str, Operand | None],
-    apart: Mapping[str, Number],
-) -> None:
+def winograd_gradient(low: Lowering, call: Call, geometry: Geometry, x: Source) -> None:
     """The gradient by weights by Winograd's products; that by the bias has kernels of its own."""
     bias_alone(low, call)
-    dy = low.source(buffer_of(call, "dy"))
+    dy, out = low.source(buffer_of(call, "dy")), low.operand(call.out.buffer)
     parts = low.operand(low.aux(call, "parts", most(winograd_parts_size, geometry)))
-    numbers = {**geometry, **apart, **distances("y", dy), "add": int(call.add)}
+    numbers = {**geometry, **value_numbers(x), **distances("y", dy), "add": int(call.add)}
     numbers["size"] = call.out.buffer.tensor.size
-    reads_ = {"parts": parts, **x, **seen("y", dy)}
-    low.emit(winograd_weight, low.operand(call.out.buffer), reads_, numbers)
-    low.emit(winograd_weight_sum, low.operand(call.out.buffer), {"parts": parts}, numbers)
+    reads_ = {"parts": parts, "x": x.x, "ref": x.ref, "coef": x.coef, **seen("y", dy)}
+    low.emit(winograd_weight, out, reads_, numbers)
+    low.emit(winograd_weight_sum, out, {"parts": parts}, numbers)
 
 
 def bias_gradient(low: Lowering, call: Call) -> Operand | None:

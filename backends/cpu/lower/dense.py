@@ -8,8 +8,8 @@ from netdsl.backends.cpu.dense import dense_forward, dense_input, dense_pack
 from netdsl.backends.cpu.dense_plan import dense_packed_size, dense_weight_sizes
 from netdsl.backends.cpu.layout import to_last
 from netdsl.backends.cpu.lower.clamp import follows
-from netdsl.backends.cpu.lower.conv import weight_gradient
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
+from netdsl.backends.cpu.lower.conv import bias_gradient, gradient_of_weights
+from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
 from netdsl.ops.dense import Dense
 from netdsl.schedule import Call, Number
@@ -66,10 +66,9 @@ def by_weight(low: Lowering, call: Call) -> bool:
     numbers = matrix(call)
     ci, co = int(numbers["ci"]), int(numbers["co"])  # type: ignore[arg-type]
     geometry: dict[str, Number] = {**dense_weight_sizes(1, ci, co), "i2": COUNT, "o2": COUNT}
-    x = low.lines(call.reads["x"])
-    known = {"x": x, "ref": None, "coef": None}
-    distances = {"x_step": ci, "ref_step": 0, "lo": 0.0, "hi": 0.0}
-    weight_gradient(low, call, geometry, known, distances)
+    x = Source(low.lines(call.reads["x"]), None, None, ci, 0, 0.0, 0.0)
+    bias = bias_gradient(low, call)
+    gradient_of_weights(low, call, geometry, x, low.source(buffer_of(call, "dy")), bias)
     return True
 
 

@@ -17,7 +17,7 @@ def is_picture(buffer: Buffer) -> bool:
     """Whether the order of its axes makes a difference: channels and positions, more than one."""
     tensor = buffer.tensor
     known = buffer.role in ("value", "grad") and tensor.batch and len(tensor.dims) > 1
-    return known and tensor.dims[0] > 1 and prod(tensor.dims[1:]) > 1
+    return known and tensor.channels > 1 and prod(tensor.dims[1:]) > 1
 
 
 def touched(call: Call) -> list[Buffer]:

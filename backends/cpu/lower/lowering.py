@@ -16,6 +16,7 @@ from typing import Any
 from netdsl.backends.cpu.join import materialise
 from netdsl.backends.cpu.layout import to_first, to_last
 from netdsl.backends.cpu.lower.layouts import can_be_seen
+from netdsl.backends.cpu.lower.notes import GENERIC, Notes
 from netdsl.backends.override import task_of
 from netdsl.kernel import Kernel
 from netdsl.op import Op
@@ -59,6 +60,13 @@ def counted(buffer: Buffer) -> dict[str, Number]:
     return {"count": Scaled(prod(tensor.dims[1:])), "c": tensor.channels}
 
 
+def alike(read: Any) -> Any:
+    """Several operands that a kernel goes through in turn: all through strides if one is."""
+    if isinstance(read, tuple) and any(operand.strided for operand in read):
+        return tuple(replace(operand, strided=True) for operand in read)
+    return read
+
+
 Rule = Callable[["Lowering", Call], bool]
 """Lowers a call, if it can: True if so. It may take others that follow along: `Lowering.take`."""
 
@@ -75,10 +83,11 @@ class Lowering:
         rules: Mapping[tuple[type[Op], str], Rule],
         training: bool,
         real: str,
+        tile: int,
     ) -> None:
         self.passes, self.calls = passes, [call for part in passes for call in part]
         self.last, self.places, self.kept, self.rules = last, dict(places), kept, rules
-        self.training, self.real, self.tile = training, real, 2
+        self.training, self.real, self.tile = training, real, tile
         self.at = 0
         self.taken: set[int] = set()
         self.lazy: dict[Buffer, Lazy] = {}
@@ -87,6 +96,7 @@ class Lowering:
         self.made: list[Call] = []
         self.first: list[Call] = []
         self.notes: dict[Any, Any] = {}
+        self.told = Notes(training)
         self.readers: dict[Buffer, list[int]] = {}
         self.writers: dict[Buffer, list[int]] = {}
         for i, call in enumerate(self.calls):
@@ -106,9 +116,12 @@ class Lowering:
         for part in self.passes:
             for call in part:
                 if self.at not in self.taken:
+                    begun = len(self.made)
                     rule = self.rules.get((type(call.op), call.kernel.makes))
                     if rule is None or not rule(self, call):
                         self.generic(call)
+                        self.told.decide(call, GENERIC, "no kernel of its own: by its formula")
+                    self.told.done(call, self.made[begun:], self.lazy)
                 self.at += 1
             if not done:
                 for buffer in sorted(self.kept & set(self.lazy), key=str):
@@ -122,6 +135,7 @@ class Lowering:
     def take(self, *calls: Call) -> None:
         """These calls are done with: a rule has seen to them."""
         self.taken.update(self.index(call) for call in calls)
+        self.told.took(self.calls[self.at], calls)
 
     def index(self, call: Call) -> int:
         """Where a call stands."""
@@ -163,6 +177,8 @@ class Lowering:
     def source(self, buffer: Buffer) -> Source:
         """A tensor that a kernel reads, lazy or not."""
         lazy = self.lazy.get(buffer, Lazy(buffer))
+        if buffer in self.lazy and self.at < len(self.calls):
+            self.told.read(buffer, self.calls[self.at].owner)
         ref = lazy.ref and self.operand(lazy.ref)
         coef = lazy.coef and self.operand(lazy.coef)
         ref_step = self.step(lazy.ref) if lazy.ref else 0
@@ -183,6 +199,7 @@ class Lowering:
         if lazy == Lazy(lazy.x) and self.free(lazy.x, buffer):
             self.homes[buffer] = lazy.x
         else:
+            self.told.written.add(buffer)
             self.spread(source, buffer, 0)
 
     def free(self, memory: Buffer, wanted: Buffer) -> bool:
@@ -197,8 +214,8 @@ class Lowering:
     def spread(self, source: Source, out: Buffer, add: int) -> None:
         """Write, or add, a tensor that is made while it is read."""
         numbers = {
-            **counted(out), "step": self.step(out), "x_step": source.step, "ref_step": source.ref_step,
-            "add": add, "lo": source.lo, "hi": source.hi,
+            **counted(out), "step": self.step(out), "x_step": source.step,
+            "ref_step": source.ref_step, "add": add, "lo": source.lo, "hi": source.hi,
         }  # fmt: skip
         reads = {"x": source.x, "ref": source.ref, "coef": source.coef}
         self.emit(materialise, self.operand(out), reads, numbers)
@@ -282,7 +299,7 @@ class Lowering:
             self.before(call.out.buffer)
             self.made.append(replace(call, out=self.as_it_lies(call.out), reads=reads))
             return
-        reads = {name: self.each(read, self.seen) for name, read in call.reads.items()}
+        reads = {name: alike(self.each(read, self.seen)) for name, read in call.reads.items()}
         self.before(call.out.buffer)
         if call.out.buffer not in self.last:
             self.lazy.pop(call.out.buffer, None)

@@ -75,6 +75,7 @@ def statistics(low: Lowering, x: Buffer, calls: dict[str, Call]) -> Buffer:
     """Coefficients from the statistics of a batch."""
     y, c = calls["y"], x.tensor.channels
     sums, rows = low.notes.pop(("sums", x), (None, None))
+    low.told.decide(y, why=f"statistics with {x.owner if sums else 'a kernel of its own'}")
     if sums is None:
         sums, rows = low.aux(y, "sums", sums_size(x, 2 * c + 1), batch=True), rows_of(x)
         numbers = {**counted(x), "x_step": low.step(x)}
@@ -102,6 +103,7 @@ def statistics(low: Lowering, x: Buffer, calls: dict[str, Call]) -> Buffer:
 def running(low: Lowering, calls: dict[str, Call]) -> Buffer:
     """Coefficients from the running statistics."""
     y = calls["y"]
+    low.told.decide(y, why="running statistics")
     c = buffer_of(y, "x").tensor.channels
     coef = low.aux(y, "coefeval", 5 * c)
     low.emit(

@@ -35,7 +35,7 @@ def geometry(call: Call, x: Buffer, y: Buffer) -> dict[str, Number]:
 def source(low: Lowering, x: Buffer) -> tuple[dict[str, Operand | None], dict[str, Number]]:
     """What a pool reads, and its numbers: a value, which may be lazy."""
     made = low.source(x)
-    numbers = {"x_step": made.step, "lo": made.lo, "hi": made.hi}
+    numbers: dict[str, Number] = {"x_step": made.step, "lo": made.lo, "hi": made.hi}
     return {"x": made.x, "coef": made.coef}, numbers
 
 

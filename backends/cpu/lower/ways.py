@@ -59,8 +59,20 @@ def forward_way(geometry: Geometry, tile: int) -> Way:
     if is_depthwise(geometry):
         size = depthwise_size(LANES, **whole(geometry, "ci", "co", "k0", "k1", "k2"))
         return Way("depthwise", depthwise_forward, pack_depthwise, size, geometry, depthwise_rows)
+    return direct_forward(geometry)
+
+
+def direct_forward(geometry: Geometry) -> Way:
+    """The general kernel over windows."""
     size = packed_size(LANES, **whole(geometry, "ci", "co", "groups", "k0", "k1", "k2"))
     return Way("direct", conv_forward, pack_forward, size, geometry, conv_rows)
+
+
+def direct_backward(geometry: Geometry) -> Way:
+    """Its gradient by the input."""
+    channels = {"ci": geometry["co"], "co": geometry["ci"]}
+    known = whole({**geometry, **channels}, "ci", "co", "groups", "k0", "k1", "k2")
+    return Way("direct", conv_backward, pack_backward, packed_size(LANES, **known), geometry)
 
 
 def backward_way(geometry: Geometry, tile: int) -> Way:
@@ -77,22 +89,46 @@ def backward_way(geometry: Geometry, tile: int) -> Way:
     if is_depthwise(geometry):
         size = depthwise_size(LANES, **whole(geometry, "ci", "co", "k0", "k1", "k2"))
         return Way("depthwise", depthwise_backward, pack_depthwise_back, size, geometry)
-    size = packed_size(LANES, **whole(turned, "ci", "co", "groups", "k0", "k1", "k2"))
-    return Way("direct", conv_backward, pack_backward, size, geometry)
+    return direct_backward(geometry)
 
 
 def winograd_tile(geometry: Geometry, tile: int) -> int:
     """The tile of Winograd's method with which it pays, or 0."""
-    plain = {"k0": 1, "k1": 3, "k2": 3, "groups": 1, "i0": 1, "p0": 0}
-    plain |= {f"{name}{axis}": 1 for name in "sd" for axis in range(3)}
-    if any(geometry[name] != number for name, number in plain.items()):
-        return 0
-    if not all(0 <= int(geometry[name]) <= 2 for name in ("p1", "p2")):  # type: ignore[arg-type]
+    if obstacle(geometry):
         return 0
     pays = [
         m for m in (4, 2) if m <= tile and at_batch(winograd_pays, {**geometry, "m": m}, TYPICAL)
     ]
     return pays[0] if pays else 0
+
+
+def obstacle(geometry: Geometry) -> str:
+    """What keeps Winograd's method away, which knows 3x3 windows and stride 1; or nothing."""
+    flat = geometry["k0"] == geometry["i0"] == 1 and geometry["p0"] == 0
+    axes = "12" if flat else "012"
+    window, stride, dilation = ("x".join(str(geometry[f"{n}{a}"]) for a in axes) for n in "ksd")
+    if window != "3x3":
+        return f"{window} window"
+    if stride != "1x1":
+        return f"stride {geometry['s1'] if geometry['s1'] == geometry['s2'] else stride}"
+    if dilation != "1x1":
+        return f"dilation {geometry['d1'] if geometry['d1'] == geometry['d2'] else dilation}"
+    if geometry["groups"] != 1:
+        return f"{geometry['groups']} groups"
+    wide = not all(0 <= int(geometry[name]) <= 2 for name in ("p1", "p2"))  # type: ignore[arg-type]
+    return "wide padding" if wide else ""
+
+
+def reason(geometry: Geometry, tile: int) -> str:
+    """The rule that chose a way, in words."""
+    if is_depthwise(geometry):
+        return "depthwise: every output sees one channel"
+    if kept := obstacle(geometry):
+        return f"{kept}: no Winograd"
+    if not tile:
+        return "precision = exact: no Winograd"
+    size = f"3x3, stride 1, {geometry['ci']} to {geometry['co']} channels"
+    return f"{size}: Winograd {'pays' if winograd_tile(geometry, tile) else 'does not pay'}"
 
 
 def is_depthwise(geometry: Geometry) -> bool:
