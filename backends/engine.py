@@ -135,6 +135,10 @@ class Engine:
         self._run(t, "train_pass", "backward_pass", "update_pass", lr=rate)
         return self._loss(t, self.LOSSES)
 
+    def program(self, count, *passes):
+        """What some passes over ``count`` samples were recorded as, when they first ran."""
+        return self._bind(count).programs[passes]
+
     def outputs(self, count):
         """The outputs that the last step or evaluation of ``count`` samples left in memory."""
         t = self._bind(count)

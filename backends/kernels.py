@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -177,7 +178,12 @@ def source_text(fn: Callable[..., Any]) -> str:
     """A function's text without its decorators."""
     lines = textwrap.dedent(inspect.getsource(fn)).splitlines()
     first = next(i for i, line in enumerate(lines) if line.startswith("def "))
-    return "\n".join(lines[first:]).rstrip()
+    return without_marks("\n".join(lines[first:])).rstrip()
+
+
+def without_marks(text: str) -> str:
+    """A text without what tells formatters to leave it as it is."""
+    return re.sub(r"\n *# fmt: \w+$|  # fmt: \w+$", "", text, flags=re.M)
 
 
 def body_text(fn: Callable[..., Any]) -> str:

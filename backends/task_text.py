@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import inspect
+import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from textwrap import fill
 from typing import Any
 
 from netdsl.backends.kernels import (
@@ -14,9 +16,12 @@ from netdsl.backends.kernels import (
     constants,
     plain_callees,
     source_text,
+    without_marks,
 )
 from netdsl.backends.override import Task
 
+WIDTH, NAME = 100, 20
+"""How long lines are, and how much longer than ``{name}`` most names are."""
 KINDS = {"array": "{real}[::1]", "words": "i4[::1]", "int": "i8", "float": "f8"}
 
 
@@ -27,15 +32,12 @@ def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
     helpers = [fn for fn in (task.tasks, task.memory) if fn is not None]
     more = dict.fromkeys(callee for fn in helpers for callee in plain_callees(fn))
     helpers = [*more, *helpers]
+    about, body = _body(task.body)
     lines = [
-        *head(kinds, _declared(task), "first, last"),
-        *(
-            ["    scratch = own_memory(memory_, size_)"]
-            if "scratch" in body_text(task.body)
-            else []
-        ),
+        *head(kinds, _declared(task), "first, last", about),
+        *(["    scratch = own_memory(memory_, size_)"] if "scratch" in body else []),
         *(f"    {name} = {value!r}" for name, value in baked.items()),
-        body_text(task.body),
+        body,
     ]
     called = [f"@{fn.__dict__['device']}\n{source_text(fn)}" for fn in callees(task.body)]
     functions = (*constants(task.body, *callees(task.body), *helpers), *called)
@@ -60,22 +62,45 @@ def plain_text(text: str) -> str:
             inside = line.endswith("(") if begins else not line.startswith(")")
             continue
         kept.append(line)
-    return "\n".join(kept).strip("\n")
+    return without_marks("\n".join(kept)).strip("\n")
 
 
-def head(kinds: Mapping[str, str], declared: Mapping[str, str], span: str) -> list[str]:
+def head(
+    kinds: Mapping[str, str], declared: Mapping[str, str], span: str, about: str = ""
+) -> list[str]:
     """How a kernel begins: it reads its operands, of these types, from a table."""
-    quoted = ", ".join(f'"{name}": "{kind}"' for name, kind in kinds.items())
-    more = "".join(f", {name}={value}" for name, value in declared.items())
-    unpacked = ", ".join(f'"{kind}"' for kind in kinds.values())
+    told = ["{name}_kinds", *(f"{name}={value}" for name, value in declared.items())]
+    marked = f"@kernel({', '.join(told)})"
+    if len(marked) > WIDTH - NAME:
+        marked = "\n".join(["@kernel(", _filled([f"{each}," for each in told], 1, NAME), ")"])
     return [
-        f"{{name}}_operands = operands({unpacked})",
+        "{name}_kinds = {",
+        _filled([f'"{name}":\0"{kind}",' for name, kind in kinds.items()], 1),
+        "}",
+        "{name}_operands = operands({name}_kinds)",
         "",
         "",
-        f"@kernel({{{quoted}}}{more})",
+        marked,
         f"def {{name}}(table_, {span}, memory_, size_):",
-        f"    {', '.join(kinds)}{',' * (len(kinds) == 1)} = {{name}}_operands(table_)",
+        *([about] if about else []),
+        "    (",
+        _filled([f"{name}," for name in kinds], 2),
+        "    ) = {name}_operands(table_)",
     ]
+
+
+def _filled(items: Iterable[str], depth: int, less: int = 0) -> str:
+    """Items in lines that are not too long; they may not be cut where a zero stands."""
+    indent = "    " * depth
+    text = fill(" ".join(items), WIDTH - less, initial_indent=indent, subsequent_indent=indent)
+    return text.replace("\0", " ")
+
+
+def _body(fn: Callable[..., Any]) -> tuple[str, str]:
+    """A function's docstring and what follows it, without what tells formatters to leave it."""
+    text = body_text(fn)
+    found = re.match(r'    """.*?"""\n', text, flags=re.S)
+    return (found.group().rstrip(), text[found.end() :]) if found else ("", text)
 
 
 def _declared(task: Task) -> dict[str, str]:
@@ -86,7 +111,13 @@ def _declared(task: Task) -> dict[str, str]:
     if task.memory:
         found["memory"] = task.memory.__name__
     if task.writes != ("out",):
-        found["writes"] = repr(task.writes)
+        found["writes"] = _names(task.writes)
     if task.plan:
-        found |= {"plan": task.plan.__name__, "planned": repr(task.planned)}
+        found |= {"plan": task.plan.__name__, "planned": _names(task.planned)}
     return found
+
+
+def _names(names: Iterable[str]) -> str:
+    """A tuple of names as Python spells it."""
+    quoted = [f'"{name}"' for name in names]
+    return f"({', '.join(quoted)}{',' * (len(quoted) == 1)})"

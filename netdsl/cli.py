@@ -148,6 +148,11 @@ def draw(
     "--device", type=click.Choice(["cpu", "cuda"]), default="cpu", show_default=True,
     help="What the kernels run on.",
 )  # fmt: skip
+@click.option(
+    "--explain", is_flag=True,
+    help="Tell which kernel each layer gets, why, and the plan of the memory; write if -o is given.",
+)  # fmt: skip
+@click.option("--batch", type=click.IntRange(1), help="With --explain: for memory.")
 def compile_(
     file: Path,
     net: str | None,
@@ -155,11 +160,21 @@ def compile_(
     recipe: str | None,
     output: Path | None,
     device: str,
+    explain: bool,
+    batch: int | None,
 ) -> None:
     """Write a network as a Python module: it needs numpy and numba alone."""
-    from netdsl.publish import publish
+    from netdsl.publish import publish, tell
 
-    publish(_load(file, net, changes, recipe), device, output, click.echo)
+    if explain and device != "cpu":
+        raise click.UsageError("--explain is for the CPU: leave out --device cuda")
+    if batch and not explain:
+        raise click.UsageError("--batch is for --explain: a module is told when it runs")
+    loaded = _load(file, net, changes, recipe)
+    if explain:
+        tell(loaded, batch, columns(), click.echo)
+    if output or not explain:
+        publish(loaded, device, output, click.echo)
 
 
 @cli.command("train")
@@ -214,6 +229,40 @@ def predict_(run: Path, samples: Path, device: str | None, output: Path | None) 
     from netdsl.commands import predict
 
     predict(run, samples, device, output, click.echo)
+
+
+@cli.command("bench")
+@FILE
+@NET
+@SET
+@RECIPE
+@click.option("--batch", type=click.IntRange(1), help="Instead of the recipe's.")
+@click.option("--threads", type=click.IntRange(1), help="As many as there are cores if not given.")
+@click.option("--steps", type=click.IntRange(1), help="For some seconds if not given.")
+@click.option("--forward", is_flag=True, help="Only predict, also where there is a recipe.")
+@click.option("--json", "machine", is_flag=True, help="As JSON, for machines.")
+def bench_(
+    file: Path,
+    net: str | None,
+    changes: Sequence[str],
+    recipe: str | None,
+    batch: int | None,
+    threads: int | None,
+    steps: int | None,
+    forward: bool,
+    machine: bool,
+) -> None:
+    """Time the training of a network on noise, layer by layer, on the CPU.
+
+    A network without a recipe only predicts.
+    """
+    from netdsl.bench import Ask, bench
+
+    loaded = _load(file, net, changes, recipe)
+    if loaded.recipe and loaded.recipe.device == "cuda":
+        help = "add --set train.device=cpu"
+        raise click.UsageError(f"bench is for the CPU, and the recipe asks for cuda: {help}")
+    bench(loaded, Ask(batch, threads, steps, forward, machine), columns(), click.echo)
 
 
 for _command in COMMANDS:

@@ -9,7 +9,7 @@ from netdsl.errors import nearest
 SECTIONS = {
     "Look at networks": ("summary", "explain", "draw", "diff", "list"),
     "Write networks": ("new", "check", "fmt"),
-    "Train networks": ("train", "evaluate", "predict", "compile", "cache"),
+    "Train networks": ("train", "evaluate", "predict", "bench", "compile", "cache"),
 }
 
 

@@ -25,6 +25,15 @@ def publish(net: Net, device: str, output: Path | None, say: Callable[[str], Non
     say(f"wrote {path}{'' if net.recipe else ', without training: no recipe fits'}")
 
 
+def tell(net: Net, batch: int | None, width: int, say: Callable[[str], None]) -> None:
+    """Tell what the CPU's kernels make of a network, and the memory that a batch takes."""
+    from netdsl.backends.cpu import CPU
+    from netdsl.report.plan import told
+
+    batch = batch or (net.recipe.batch if net.recipe else 1)
+    say(told(net.graph, CPU.lower(net.schedule(), "f4"), batch, width))
+
+
 def _check(path: Path) -> None:
     if path.suffix != ".py":
         help = f"write: -o {path.with_suffix('.py') if path.name else 'net.py'}"

@@ -149,14 +149,21 @@ def tell(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch, request, slow
         elif block.language == "sh":
             found.append((block, "".join(commands(block, update))))
         elif block.language == "python":
-            ended = subprocess.run(
-                [sys.executable, "-c", block.text], capture_output=True, text=True
-            )
+            ended = python(block)
             assert ended.returncode == 0, f"{place(block)}\n{ended.stderr}"
         else:
             assert block.language == "text", f"{place(block)}: net, sh, python or text"
     if update:
         rewrite(PAGES[page], found)
+
+
+def python(block: Block) -> subprocess.CompletedProcess[str]:
+    """A python block is run; if its fence names a file, as that file."""
+    program = ["-c", block.text]
+    if name := block.word("file"):
+        Path(name).write_text(block.text)
+        program = [name]
+    return subprocess.run([sys.executable, *program], capture_output=True, text=True)
 
 
 def place(block: Block) -> str:

@@ -126,7 +126,7 @@ def across_forward(
     s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
     out_lo: float, out_hi: float, act: int,
 ):
-    """Convolution, bias, and a clamp to ``out_lo..out_hi`` (``act`` 0) or ``tanh`` (1)."""
+    """Convolution, bias, a clamp to ``out_lo..out_hi`` (``act`` 0) or ``tanh`` for float32 (1)."""
     width = width_of(i2, o2, k2, s2, p2, d2)
     for t in range(first, last):
         i, o = t * ci * i0 * i1 * i2 * LANES, t * co * o0 * o1 * o2 * LANES

@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from inspect import signature
-from math import prod
 from typing import Any
 
-from netdsl.backends.cpu.arena import arrange
 from netdsl.backends.cpu.lower.notes import FUSED, LAZY, WRITTEN
-from netdsl.backends.model_text import ModelText, key, lives
+from netdsl.backends.cpu.room import arena
 from netdsl.backends.override import task_of
-from netdsl.schedule import Buffer, Call, Counted, Note, Number, Scaled, Schedule, Symbol
+from netdsl.schedule import Call, Counted, Note, Number, Scaled, Schedule, Symbol
 
 ELEMENT = 4
-"""The bytes of a number: float32, and whole numbers have as many."""
+"""The bytes of a number: float32."""
 
 
 # ---- kernels -------------------------------------------------------------------------------------
@@ -96,16 +94,13 @@ class Memory:
 
 def memory(schedule: Schedule, batch: int) -> Memory:
     """What the engine will allocate for a lowered schedule, by the engine's own arrangement."""
-    own = [b for b in ModelText(schedule).buffers() if b not in schedule.places]
-    sizes = {key(buffer): bytes_of(buffer, batch) for buffer in own}
-    spans = {key(buffer): span for buffer, span in lives(schedule, own).items()}
-    arena = arrange(sizes, spans)[1]
+    sizes, spans, together = arena(schedule, batch, "f4")
     held = ELEMENT * schedule.size
     order = sorted(sizes, key=lambda name: (-sizes[name], name))
     # The first of the spans is that of training, the last that of prediction.
     which = 0 if schedule.train and schedule.lr is not None else -1
     return Memory(
-        arena=arena,
+        arena=together,
         weights=held,
         gradients=held,
         optimizer=held * len(schedule.slots),
@@ -120,11 +115,6 @@ def steps(schedule: Schedule) -> tuple[Call, ...]:
     if schedule.lr is None:
         return schedule.predict
     return (*schedule.train, *schedule.backward, *schedule.update)
-
-
-def bytes_of(buffer: Buffer, batch: int) -> int:
-    """How many bytes a tensor has."""
-    return ELEMENT * prod(buffer.tensor.dims) * (batch if buffer.tensor.batch else 1)
 
 
 def scratch(call: Call, batch: int) -> int:

@@ -35,9 +35,9 @@ def operand_type(text):
     return types.Array(ELEMENTS[element], rank, "C" if "::1" in axes else "A")
 
 
-def operands(*texts):
+def operands(texts):
     """The function that reads the operands of a kernel from its table."""
-    kinds = tuple(map(operand_type, texts))
+    kinds = tuple(map(operand_type, texts.values()))
 
     @intrinsic
     def unpack(typing, table):

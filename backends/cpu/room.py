@@ -8,6 +8,8 @@ from netdsl.schedule import Schedule
 from netdsl.tensor import DType
 
 BYTES = {"f4": 4, "f8": 8}
+Lives = dict[str, tuple[tuple[int, int], ...]]
+"""For each tensor between which calls it is wanted: see `netdsl.backends.model_text.lives`."""
 
 
 def room(schedule: Schedule, batch: int, real: str) -> int:
@@ -15,6 +17,12 @@ def room(schedule: Schedule, batch: int, real: str) -> int:
 
     The schedule is a lowered one. What threads have for themselves while they work is not counted.
     """
+    _, _, together = arena(schedule, batch, real)
+    return schedule.lasting * BYTES[real] + together
+
+
+def arena(schedule: Schedule, batch: int, real: str) -> tuple[dict[str, int], Lives, int]:
+    """The bytes of every tensor of a step, its life, and the bytes of the memory that all share."""
     own = ModelText(schedule).own()
     wanted = {key(buffer): value for buffer, value in lives(schedule, own).items()}
     sizes = {
@@ -24,4 +32,4 @@ def room(schedule: Schedule, batch: int, real: str) -> int:
         for buffer in own
     }
     _, together = arrange(sizes, wanted)
-    return schedule.lasting * BYTES[real] + together
+    return sizes, wanted, together

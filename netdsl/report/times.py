@@ -1,0 +1,194 @@
+"""Where the time of a step goes, in a table: a row for each layer, and what belongs to none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median, quantiles
+from typing import Any
+
+from netdsl.ir import Graph, Node
+from netdsl.report.table import Column, table
+from netdsl.report.tree import Row, rows, tree
+
+VERSION = 1
+"""Of the JSON object."""
+MOST_KERNELS = 30
+"""A cell is cut behind so many letters."""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """Seconds, or operations, of the forward and of the backward pass."""
+
+    forward: float = 0.0
+    backward: float = 0.0
+
+    def __add__(self, other: Spent) -> Spent:
+        return Spent(self.forward + other.forward, self.backward + other.backward)
+
+    @property
+    def whole(self) -> float:
+        """Of both."""
+        return self.forward + self.backward
+
+
+@dataclass(frozen=True)
+class Times:
+    """What was measured: times in seconds, ``peak`` and ``flops`` in operations.
+
+    ``clocked`` is a step in which calls follow one another, so that each can be timed.
+    """
+
+    graph: Graph
+    training: bool
+    batch: int
+    threads: int
+    steps: Sequence[float]
+    clocked: float
+    peak: float
+    layers: Mapping[str, Spent]
+    others: Mapping[str, Spent]
+    flops: Mapping[str, Spent]
+    kernels: Mapping[str, Mapping[str, str]]
+
+    @property
+    def step(self) -> float:
+        """The median of the steps."""
+        return median(self.steps)
+
+    @property
+    def spread(self) -> tuple[float, float]:
+        """Between which times the middle half of the steps lies."""
+        if len(self.steps) == 1:
+            return self.step, self.step
+        low, _, high = quantiles(self.steps, n=4, method="inclusive")
+        return low, high
+
+    def as_json(self) -> dict[str, Any]:
+        """The same for machines."""
+        low, high = self.spread
+        return {
+            "version": VERSION,
+            "net": self.graph.name,
+            "training": self.training,
+            "batch": self.batch,
+            "threads": self.threads,
+            "steps": len(self.steps),
+            "images_per_second": self.batch / self.step,
+            "step_seconds": {"median": self.step, "quartiles": [low, high]},
+            "clocked_step_seconds": self.clocked,
+            "peak_flops": self.peak,
+            "layers": [self.layer(node) for node in shown(self.graph)],
+            "others": {
+                name: {"forward_seconds": spent.forward, "backward_seconds": spent.backward}
+                for name, spent in self.others.items()
+            },
+        }
+
+    def layer(self, node: Node) -> dict[str, Any]:
+        """A layer for machines."""
+        spent, flops = self.layers[node.name], self.flops[node.name]
+        return {
+            "name": node.name,
+            "op": node.layer.name,
+            "shape": list(node.tensor.dims),
+            "forward_seconds": spent.forward,
+            "backward_seconds": spent.backward,
+            "flops": {"forward": flops.forward, "backward": flops.backward},
+            "kernels": dict(self.kernels[node.name]),
+        }
+
+
+def shown(graph: Graph) -> list[Node]:
+    """The layers that do something."""
+    given = set(graph.inputs)
+    return [node for node in graph if node not in given and not graph.passes_on(node)]
+
+
+def told(times: Times, width: int) -> str:
+    """All of it as text."""
+    heading = [Column("layer", cut=True), Column("output")]
+    heading += [Column("forward", right=True)]
+    heading += [Column("backward", right=True)] if times.training else []
+    heading += [Column("share", right=True), Column("GFLOP/s", right=True)]
+    heading += [Column("of peak", right=True), Column("kernel", cut=True)]
+    given = set(times.graph.inputs)
+    found = [
+        cells(times, row)
+        for row in rows(tree(times.graph), None, unfold=True)
+        if row.region or (row.last not in given and not times.graph.passes_on(row.last))
+    ]
+    rest = [
+        (name, "", *durations(times, spent), "", "", "") for name, spent in times.others.items()
+    ]
+    lines = table(heading, [*found, *rest], width)
+    body, tail = lines[: len(lines) - len(rest)], lines[len(lines) - len(rest) :]
+    return "\n".join((*head(times), "", *body, lines[1], *tail, lines[1], *foot(times, found)))
+
+
+def head(times: Times) -> tuple[str, ...]:
+    """The figures of whole steps."""
+    low, high = (1000 * seconds for seconds in times.spread)
+    does = "training" if times.training else "prediction"
+    threads = f"{times.threads} thread{'s' if times.threads > 1 else ''}"
+    return (
+        f"{times.graph.name}, {does} on noise: batches of {times.batch}, {threads}",
+        "",
+        f"images  {times.batch / times.step:,.0f} a second",
+        f"step    {1000 * times.step:,.2f} ms: the median of {len(times.steps)} steps, "
+        f"half of them from {low:,.2f} to {high:,.2f} ms",
+        f"peak    {times.peak / 1e9:,.0f} GFLOP/s: measured, multiply-adds of vectors in registers",
+    )
+
+
+def cells(times: Times, row: Row) -> tuple[str, ...]:
+    """The row of a layer, or of a block that adds up its layers."""
+    spent = sum((times.layers[node.name] for node in row.nodes), Spent())
+    flops = sum(times.flops[node.name].whole for node in row.nodes)
+    rate = flops / spent.whole if spent.whole else 0.0
+    return (
+        "  " * row.depth + row.name,
+        str(row.last.tensor),
+        *durations(times, spent),
+        f"{rate / 1e9:,.1f}" if rate else "-",
+        f"{100 * rate / times.peak:.0f} %" if rate else "-",
+        "" if row.region else kernel(times.kernels[row.last.name]),
+    )
+
+
+def durations(times: Times, spent: Spent) -> tuple[str, ...]:
+    """Milliseconds, and their share of the step."""
+    passes = (spent.forward, spent.backward) if times.training else (spent.forward,)
+    share = 100 * spent.whole / times.clocked
+    return (
+        *(f"{1000 * seconds:,.3f}" if seconds else "-" for seconds in passes),
+        f"{share:.1f} %" if spent.whole else "-",
+    )
+
+
+def kernel(made: Mapping[str, str]) -> str:
+    """``direct``; kernels of gradients where they are others."""
+    if "y" not in made:
+        return "no work"
+    others: dict[str, list[str]] = {}
+    for name, how in made.items():
+        if how != made["y"] and not how.startswith("made while"):
+            others.setdefault(how, []).append(name)
+    parts = (f"{' and '.join(names)} {how}" for how, names in others.items())
+    return "; ".join((made["y"], *parts))
+
+
+def foot(times: Times, found: Iterable[Sequence[str]]) -> tuple[str, ...]:
+    """What must be known to read the rows."""
+    more = 100 * (times.clocked / times.step - 1)
+    lines = [
+        "Times are milliseconds: medians of a batch, taken call by call. Such a step takes "
+        f"{1000 * times.clocked:,.2f} ms",
+        f"({more:+.0f} %), of which shares are; otherwise calls overlap.",
+    ]
+    if any(cell.endswith("%") for row in found for cell in row[-2:-1]):
+        lines.append("GFLOP/s count two operations for a MAC, and again for each gradient.")
+    if any("winograd" in how for made in times.kernels.values() for how in made.values()):
+        lines.append("Winograd's method does with fewer than are counted.")
+    return tuple(lines)
