@@ -28,7 +28,7 @@ class Engine:
     SCORED = None  # (tensor, sizes of one sample) of the prediction that labels are compared with
     WEIGHTS = ()  # (name, sizes, start in the flat buffer, distribution, its number)
     STATE = ()  # (name, sizes, first value)
-    VALUES = ()  # (tensor, sizes, type, whether it has a batch axis, whether channels lie last)
+    VALUES = ()  # (tensor, sizes, type, whether it has a batch axis, how it lies)
     LIVES = {}  # from which call to which a tensor is wanted, for training, evaluation, prediction
     PLACES = ()  # (tensor, the one in which it lies, its first channel there, how many it has)
     SLOTS = ()  # what the optimizer keeps for each weight
@@ -62,8 +62,8 @@ class Engine:
         self._flat = {name: empty((size,), real) for name in ("weight", "dweight", *self.SLOTS)}
         self._state = {name: empty(sizes, real) for name, sizes, _ in self.STATE}
         shapes = {
-            name: (extent(self.batch, sizes, batched, last), TYPES[kind])
-            for name, sizes, kind, batched, last in self.VALUES
+            name: (extent(self.batch, sizes, batched, lies), TYPES[kind])
+            for name, sizes, kind, batched, lies in self.VALUES
         }
         self._values = memory_of(shapes, self.LIVES)
         self.nothing = empty((0,), real)
@@ -269,10 +269,11 @@ class Engine:
         """Every tensor of a batch of ``count`` samples, in the shapes that kernels want."""
         if count not in self._bound:
             t = SimpleNamespace(count=count, values={}, memory={}, programs={})
-            for name, _, _, batched, last in self.VALUES:
-                array = self._values[name][:count] if batched else self._values[name]
+            for name, _, _, batched, lies in self.VALUES:
+                whole = self._values[name]
+                array = whole[:count] if batched and lies != "across" else whole
                 t.memory[name] = array.reshape(-1)
-                t.values[name] = np.moveaxis(array, -1, 1) if last else array
+                t.values[name] = np.moveaxis(array, -1, 1) if lies == "last" else array
             for name, host, first, channels in self.PLACES:
                 t.memory[name] = t.memory[host][first:]
                 t.values[name] = t.values[host][:, first : first + channels]
@@ -300,9 +301,14 @@ class Engine:
 TYPES = {"real": real, "int": np.int32}
 
 
-def extent(batch, sizes, batched, last):
-    """The sizes of a tensor in memory, for so many samples."""
-    if last:
+def extent(batch, sizes, batched, lies):
+    """The sizes of a tensor in memory, for so many samples.
+
+    Channels may lie ``last``, or whole blocks of images ``across`` the lanes of vectors.
+    """
+    if lies == "across":
+        return (-(-batch // LANES) * LANES * math.prod(sizes),)
+    if lies == "last":
         sizes = (*sizes[1:], sizes[0])
     return (batch, *sizes) if batched else tuple(sizes)
 

@@ -118,8 +118,8 @@ class ModelText:
         yield from _table("WEIGHTS", rows)
         yield from _table("STATE", ((str(b), b.tensor.dims, value) for b, value in s.states))
         own = self.own()
-        tensors = ((b, b.tensor, b in s.last) for b in own)
-        rows = ((key(b), t.dims, t.dtype, t.batch, last) for b, t, last in tensors)
+        tensors = ((b, b.tensor, self.lies(b)) for b in own)
+        rows = ((key(b), t.dims, t.dtype, t.batch, lies) for b, t, lies in tensors)
         yield from _table("VALUES", rows)
         yield "    LIVES = {"
         yield from (f"        {_literal(key(b))}: {_literal(v)}," for b, v in lives(s, own).items())
@@ -135,6 +135,12 @@ class ModelText:
         names = dict.fromkeys(self.kernels.values())
         yield from (f"        {_literal(name[2:])}: {name}," for name in names)
         yield "    }"
+
+    def lies(self, buffer: Buffer) -> str:
+        """In which order of axes a tensor lies; empty where that is the logical one."""
+        if buffer in self.schedule.across:
+            return "across"
+        return "last" if buffer in self.schedule.last else ""
 
     def fed(self, buffer: Buffer) -> tuple[Any, ...]:
         """What the engine must know of an array that the user gives."""

@@ -61,9 +61,7 @@ def main(directory: str, *stems: str) -> None:
     """Compile kernels, each from its file, so that they are in the cache."""
     for stem in stems:
         module = import_from(Path(directory), stem)
-        for value in vars(module).values():
-            if isinstance(getattr(value, "types", None), str):
-                module.compile_kernel(value)
+        vars(module)[f"k_{stem.rpartition('_')[0]}"].compile()
 
 
 if __name__ == "__main__":

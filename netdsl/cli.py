@@ -150,7 +150,7 @@ def draw(
 )  # fmt: skip
 @click.option(
     "--explain", is_flag=True,
-    help="Tell which kernel each layer gets, why, and the plan of the memory; write if -o is given.",
+    help="Tell which kernel each layer gets, why, and the plan of memory; write if -o is given.",
 )  # fmt: skip
 @click.option("--batch", type=click.IntRange(1), help="With --explain: for memory.")
 def compile_(

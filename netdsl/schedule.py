@@ -181,9 +181,11 @@ class Schedule:
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
     ``update`` applies them. ``unread`` are the inputs that no output depends on, so that prediction
     does without them. ``prepare`` makes what evaluation and prediction read of the weights alone.
-    ``precision`` says which shortcuts convolutions may take: ``exact`` none. Buffers in ``last`` lie with their channels last, those in ``places`` inside others.
-    ``classes`` is how many classes a target may tell apart, ``scored`` the
-    prediction that metrics compare with the labels. ``notes`` tell people what a target decided.
+    ``precision`` says which shortcuts convolutions may take: ``exact`` none. Buffers in ``last``
+    lie with their channels last, those in ``across`` with
+    images side by side in blocks, those in ``places`` inside others. ``classes`` is how many classes
+    a target may tell apart, ``scored`` the prediction that metrics compare with the labels.
+    ``notes`` tell people what a target decided.
     """
 
     name: str
@@ -207,6 +209,7 @@ class Schedule:
     precision: str = "normal"
     prepare: tuple[Call, ...] = ()
     last: frozenset[Buffer] = frozenset()
+    across: frozenset[Buffer] = frozenset()
     places: Mapping[Buffer, Place] = field(default_factory=dict)
     notes: tuple[Note, ...] = ()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tracemalloc
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ import numpy as np
 import pytest
 from networks import HEAD, SGD, batches, text
 
-from netdsl.compiler import load_source
+from netdsl.backends.cpu import CPU
+from netdsl.backends.emit import emit_cached
+from netdsl.compiler import Net, load_source
 from netdsl.errors import RunError
 from netdsl.runtime.batches import order
 from netdsl.runtime.memory import modest_batch
@@ -37,17 +40,10 @@ def equal(one: Any, other: Any) -> bool:
 # ---- The same bits -----------------------------------------------------------------------------
 
 WIDE = text("dropout").replace("2x6x6", "2x24x24").replace("conv(4,", "conv(40,")
-HASH = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import test_model
-print(test_model.trained_hash())
-"""
 
 
-def trained_hash() -> str:
-    """A hash of all that twenty steps have changed, in a network wide enough for many threads."""
-    engine = model(WIDE, batch=16).engine
+def trained_hash(engine: Any) -> str:
+    """A hash of all that twenty steps have changed."""
     generator = np.random.default_rng(5)
     for _ in range(20):
         engine.train_step(generator.normal(size=(16, 2, 24, 24)), generator.integers(0, 3, 16))
@@ -57,18 +53,16 @@ def trained_hash() -> str:
     return digest.hexdigest()
 
 
-def test_the_number_of_threads_never_shows() -> None:
-    source = load_source(Source("wide.net", WIDE)).source("cpu")
-    assert source.count("prange(") > 10
-    found = set()
-    for threads in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", HASH, str(Path(__file__).parent)],
-            env={**os.environ, "NUMBA_NUM_THREADS": threads}, capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        found.add(done.stdout)
-    assert found == {trained_hash() + "\n"}
+def test_the_number_of_threads_never_shows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETDSL_THREADS", "5")
+    net = load_source(Source("wide.net", WIDE))
+    engines = [net.compile("cpu", batch=16, seed=3, threads=n).engine for n in (1, 2, 3, None)]
+    assert len({trained_hash(engine) for engine in engines}) == 1
+    taken = [p for e in engines for t in e._bound.values() for p in t.programs.values()]
+    assert [program.threads for program in taken] == [1, 2, 3, 5]
+    # Most of the work is such that there is something for each of them.
+    tasks = [row[2] for row in taken[0].rows]
+    assert sum(count >= 5 for count in tasks) > len(tasks) / 2
 
 
 def test_a_seed_is_a_training() -> None:
@@ -196,7 +190,8 @@ def test_any_number_of_samples(count: int) -> None:
     image = np.random.default_rng(1).normal(size=(30, 2, 6, 6))
     labels = np.arange(30) % 3
     each = np.concatenate([engine.forward(image[i : i + 1]) for i in range(count)])
-    np.testing.assert_array_equal(engine.forward(image[:count]), each)
+    # The last bits may differ: which kernels work, and how they sum, goes by the size of a batch.
+    np.testing.assert_allclose(engine.forward(image[:count]), each, rtol=1e-5, atol=1e-6)
     losses = [engine.loss(image[i : i + 1], labels[i : i + 1]) for i in range(count)]
     assert engine.loss(image[:count], labels[:count]) == pytest.approx(np.mean(losses), rel=1e-6)
     if count > 8:
@@ -492,7 +487,8 @@ def test_what_does_not_fit_is_not_begun(monkeypatch: pytest.MonkeyPatch) -> None
     net = load_source(Source("big.net", text))
     with pytest.raises(RunError, match=r"E511.*a batch of 100000 needs [\d,.]+ GiB"):
         net.compile("cpu", batch=100_000)
-    monkeypatch.setattr("netdsl.runtime.memory.available", lambda: net.schedule().memory(5))
+    free = room(net, 5)
+    monkeypatch.setattr("netdsl.runtime.memory.available", lambda: free)
     with pytest.raises(RunError, match="E511") as caught:
         net.compile("cpu", batch=100_000)
     help = "a smaller batch: --set train.batch=4, in Python compile(batch=4)"
@@ -511,9 +507,26 @@ def test_a_batch_that_nobody_chose(free: int | None, batch: int, monkeypatch) ->
     assert modest_batch(lambda size: 8 + size) == batch
 
 
-def test_memory_is_what_the_engine_takes() -> None:
-    net = load_source(Source("net.net", text("dropout")))
-    engine = net.compile("cpu", batch=8).engine
-    arrays = [*engine._values.values(), *engine._flat.values(), *engine._state.values()]
-    taken = sum(array.nbytes for array in arrays)
-    assert net.schedule().memory(8) == pytest.approx(taken, rel=0.001)
+def room(net: Net, batch: int) -> int:
+    """What is asked before training: the bytes that a batch of so many samples needs."""
+    return emit_cached(net.schedule(), CPU, "about").room(batch)
+
+
+@pytest.mark.parametrize(
+    ("written", "batch"),
+    [(text("dropout"), 8), (text("residual"), 8), (text("dense"), 64), (WIDE, 64)],
+    ids=["dropout", "residual", "dense", "wide"],
+)
+def test_memory_is_what_the_engine_takes(written: str, batch: int) -> None:
+    net = load_source(Source("net.net", written))
+    engine = type(net.compile("cpu", batch=1).engine)
+    tracemalloc.start()
+    try:
+        kept = engine(batch=batch)
+        taken = tracemalloc.take_snapshot()
+    finally:
+        tracemalloc.stop()
+    arrays = tracemalloc.DomainFilter(True, np.lib.tracemalloc_domain)
+    size = sum(each.size for each in taken.filter_traces([arrays]).statistics("filename"))
+    assert size > 0 and kept.batch == batch
+    assert room(net, batch) == pytest.approx(size, rel=0.05)

@@ -10,7 +10,9 @@ from importlib.resources import files
 from netdsl.backends.cpu import machine
 from netdsl.backends.task_text import plain_text
 
-PARTS = ("simd", "tile", "prelude", "program", "arena")
+PARTS = (
+    "simd", "tile", "across_quotient", "across_tile", "across_turn", "prelude", "program", "arena",
+)  # fmt: skip
 
 
 def base_text(real: str, here: bool) -> str:

@@ -14,6 +14,8 @@ from netdsl.schedule import Call, Counted, Note, Number, Scaled, Schedule, Symbo
 
 ELEMENT = 4
 """The bytes of a number: float32."""
+MADE = ("y", "dx", "dweight")
+"""The tensors of a layer that people know."""
 
 
 # ---- kernels -------------------------------------------------------------------------------------
@@ -30,20 +32,24 @@ class Choices:
         """The note on a tensor of a layer, if a kernel makes it."""
         return self.notes.get((owner, makes))
 
-    def of(self, owner: str) -> dict[str, str]:
-        """The kernels for ``y`` and the gradients of a layer, in words; what is not made is not."""
-        found = ((name, self.get(owner, name)) for name in ("y", "dx", "dweight"))
-        return {name: words(note) for name, note in found if note}
+    def of(self, owner: str) -> dict[str, Note]:
+        """The notes on ``y`` and the gradients of a layer; there is none on what is not made."""
+        found = ((name, self.get(owner, name)) for name in MADE)
+        return {name: note for name, note in found if note}
 
 
-def words(note: Note) -> str:
-    """The kernel that makes a tensor: ``direct``, ``fused into conv1``, ``made as conv2 reads``."""
+def words(note: Note, whole: bool = False) -> str:
+    """How a tensor is made: ``direct``, ``fused into conv1``, ``made in conv2``, which reads it.
+
+    One is named as one says it here, unless all shall be told as a ``whole``.
+    """
     if note.how not in (FUSED, LAZY, WRITTEN):
         return note.how
-    names = ", ".join(near(note.owner, other) for other in note.into) or "its reader"
-    if note.how == FUSED:
-        return f"fused into {names}"
-    return f"made while read by {names}" if note.how == LAZY else f"written for {names}"
+    verb = {FUSED: "fused into", LAZY: "made in", WRITTEN: "written for"}[note.how]
+    if whole or not note.into:
+        return f"{verb} {', '.join(note.into) or 'its reader'}"
+    more = f" and {len(note.into) - 1} more" if len(note.into) > 1 else ""
+    return f"{verb} {near(note.owner, note.into[0])}{more}"
 
 
 def near(name: str, other: str) -> str:
@@ -51,7 +57,13 @@ def near(name: str, other: str) -> str:
     here, there = name.split(".")[:-1], other.split(".")
     while here and len(there) > 1 and here[0] == there[0]:
         here, there = here[1:], there[1:]
-    return ".".join(there)
+    return short(".".join(there))
+
+
+def short(name: str) -> str:
+    """``stage1…conv2`` of a name that goes through several blocks."""
+    first, *between, last = ("", *name.split("."))
+    return f"{between[0]}…{last}" if len(between) > 1 else f"{first}{name}"
 
 
 def reason(note: Note) -> str:

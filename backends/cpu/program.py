@@ -97,7 +97,7 @@ class Program:
         self.cells = np.array(self.cells, np.int64)
         table = np.array(self.rows, np.int64)
         table[:, TABLE] += self.cells.ctypes.data
-        self.counters = np.zeros((len(table), 2, APART), np.int64)
+        self.counters = np.zeros((len(table) + 1, 2, APART), np.int64)
         self.own = lines(self.threads, self.memory)
         self.arguments = (table, self.counters, self.threads, self.own, self.clock)
 
@@ -222,23 +222,28 @@ def execute(table, counters, threads, own, clock, thread):
     """What one thread of a team does for a program."""
     shared, memory = counters.ctypes.data, own[thread].ctypes.data
     cell = np.zeros(2, np.int64)
-    begun = now(cell) if clock.size else 0
     last = table.shape[0] - 1
+    if clock.size:  # all are there before time runs
+        take(shared, 2 * (last + 1) * APART, 1)
+        wait(shared, 2 * (last + 1) * APART, threads)
+    begun = now(cell)
     for i in range(table.shape[0]):
-        if table[i, AFTER] >= 0:
-            wait(shared, (2 * table[i, AFTER] + 1) * APART, threads)
+        # Where time is taken no call begins before the clock has been read.
+        after = i - 1 if clock.size else table[i, AFTER]
+        if after >= 0:
+            wait(shared, (2 * after + 1) * APART, threads)
         tasks, grain = table[i, TASKS], table[i, GRAIN]
         first = take(shared, 2 * i * APART, grain)
         while first < tasks:
             until = min(first + grain, tasks)
             enter(table[i, ADDRESS], table[i, TABLE], first, until, memory, own.shape[1])
             first = take(shared, 2 * i * APART, grain)
-        take(shared, (2 * i + 1) * APART, 1)
         if clock.size and thread == 0:
-            wait(shared, (2 * i + 1) * APART, threads)
+            wait(shared, (2 * i + 1) * APART, threads - 1)
             ended = now(cell)
             clock[i] += ended - begun
             begun = ended
+        take(shared, (2 * i + 1) * APART, 1)
     if thread == 0:
         wait(shared, (2 * last + 1) * APART, threads)
 

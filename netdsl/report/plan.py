@@ -4,82 +4,95 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from netdsl.backends.cpu.explain import Choices, Lived, Memory, memory, reason, steps, words
+from netdsl.backends.cpu.explain import Choices, Memory, memory, reason, short, steps, words
 from netdsl.ir import Graph
 from netdsl.report.numbers import size_text
 from netdsl.report.table import Column, table
+from netdsl.report.tree import rows, tree
 from netdsl.schedule import Call, Schedule
 
 LARGEST = 10
 """So many tensors are shown."""
-MADE = ("y", "dx", "dweight")
 
 
 def told(graph: Graph, schedule: Schedule, batch: int, width: int) -> str:
     """All of it as text, for a schedule that is lowered."""
     training = schedule.lr is not None
-    lines = [f"{graph.name}, {'training' if training else 'prediction'} on the CPU", ""]
-    columns = [Column("layer", cut=True), Column("makes"), Column("kernel", cut=True)]
+    columns = [Column("layer"), Column("makes"), Column("kernel", cut=True)]
     columns += [Column("why", cut=True)]
-    lines += table(columns, list(kernels(graph, Choices(schedule, training))), width)
-    lines += ["", *arena(schedule, memory(schedule, batch), batch, width)]
-    return "\n".join(lines)
+    found = list(kernels(graph, Choices(schedule, training)))
+    lines = [f"{graph.name}, {'training' if training else 'prediction'} on the CPU", ""]
+    lines += [*table(columns, found, width), ""]
+    lines += ["made in: while that layer reads it; fused into: as that layer writes it"]
+    lines += ["", *parts(schedule, memory(schedule, batch), batch), ""]
+    return "\n".join([*lines, *largest(schedule, memory(schedule, batch), width)])
 
 
 def kernels(graph: Graph, choices: Choices) -> Iterator[tuple[str, ...]]:
-    """A row for every kernel of every layer; gradients that are made like ``y`` share its row."""
-    for node in graph:
-        if node in graph.inputs or graph.passes_on(node):
+    """A row for every kernel of a layer: tensors that are made alike share one.
+
+    Equal blocks are told once, as in the summary.
+    """
+    for row in rows(tree(graph), None):
+        times = f" x{row.times}" if row.times > 1 else ""
+        named = "  " * row.depth + row.name + times
+        if row.region:
+            yield named, "", "", ""
             continue
-        found: dict[tuple[str, str], list[str]] = {}
-        for name in MADE:
-            if note := choices.get(node.name, name):
-                found.setdefault((words(note), reason(note)), []).append(name)
-        named = node.name
-        for (how, why), names in (found or {("no work", ""): [""]}).items():
-            yield named, ", ".join(names), how, why
+        if row.last in graph.inputs:
+            continue
+        found: dict[str, list[str]] = {}
+        notes = choices.of(row.last.name)
+        for name, note in notes.items():
+            found.setdefault(words(note), []).append(name)
+        for how, names in found.items():
+            yield named, ", ".join(names), how, reason(notes[names[0]])
             named = ""
+        if not found:
+            yield named, "", "the same memory", ""
 
 
-def arena(schedule: Schedule, plan: Memory, batch: int, width: int) -> Iterator[str]:
-    """The memory for a batch, and the tensors that take most of it."""
+def parts(schedule: Schedule, plan: Memory, batch: int) -> Iterator[str]:
+    """The memory for a batch."""
     whole = sum(tensor.size for tensor in plan.tensors)
-    shared = f"{len(plan.tensors)} tensors of {size_text(whole)} that share it"
-    parts = [
-        ("arena", size_text(plan.arena), f"a batch of {batch}: {shared}"),
-        ("weights", size_text(plan.weights), f"{schedule.size:,} numbers"),
-        ("gradients", size_text(plan.gradients), ""),
-        ("optimizer", size_text(plan.optimizer), ", ".join(schedule.slots)),
-        ("state", size_text(plan.state), ""),
-        ("a thread", size_text(plan.work), "for each: what kernels use for themselves"),
-        ("together", size_text(plan.total(1)), "with one thread"),
+    shared = f"{len(plan.tensors)} tensors of {size_text(whole)} share it"
+    found = [
+        ("arena", plan.arena, f"for a batch of {batch}: {shared}"),
+        ("weights", plan.weights, f"{schedule.size:,} numbers"),
+        ("gradients", plan.gradients, ""),
+        ("optimizer", plan.optimizer, ", ".join(schedule.slots)),
+        ("state", plan.state, ", ".join(dict.fromkeys(b.name for b, _ in schedule.states))),
+        ("a thread", plan.work, "for each thread: what kernels use for themselves"),
+        ("together", plan.total(1), "with one thread"),
     ]
-    size = max(len(amount) for _, amount, _ in parts)
-    for name, amount, about in parts:
-        if amount != "0 B":
-            yield f"{name:<9}  {amount:>{size}}  {about}".rstrip()
+    width = max(len(size_text(size)) for _, size, _ in found)
+    for name, size, about in found:
+        if size:
+            yield f"{name:<9}  {size_text(size):>{width}}  {about}".rstrip()
+
+
+def largest(schedule: Schedule, plan: Memory, width: int) -> tuple[str, ...]:
+    """The tensors that take most of the arena, and while which calls they are wanted."""
     calls = steps(schedule)
-    columns = [Column("the largest tensors", cut=True), Column("bytes", right=True)]
+    columns = [Column("the largest tensors", cut=True), Column("memory", right=True)]
     columns += [Column("from call", cut=True), Column("to call", cut=True)]
-    rows = [
-        (tensor.name, f"{tensor.size:,}", call_text(calls, tensor.first), end(calls, tensor))
-        for tensor in plan.tensors
-        if tensor.first <= tensor.last
+    wanted = [tensor for tensor in plan.tensors if tensor.first <= tensor.last]
+    found = [
+        (t.name, size_text(t.size), *(call_text(calls, at, t.name) for at in (t.first, t.last)))
+        for t in wanted[:LARGEST]
     ]
-    yield ""
-    yield from table(columns, rows[:LARGEST], width)
+    return table(columns, found, width)
 
 
-def end(calls: Sequence[Call], tensor: Lived) -> str:
-    """Until when a tensor is wanted."""
-    return call_text(calls, tensor.last)
+def call_text(calls: Sequence[Call], at: int, tensor: str) -> str:
+    """A call by its number, and its layer if that is not the tensor's.
 
-
-def call_text(calls: Sequence[Call], at: int) -> str:
-    """A call by its number and layer; before the first and behind the last there is the user."""
+    Before the first and behind the last there is the user.
+    """
     if at < 0:
-        return "given"
+        return "0 given"
     if at >= len(calls):
-        return "the end"
+        return f"{len(calls) + 1} the end"
     call = calls[at]
-    return f"{at + 1} {call.owner or 'optimizer'}: {call.kernel.fn.__name__}"
+    owner = "" if tensor.split(":")[0] == call.owner else f"{short(call.owner) or 'optimizer'}: "
+    return f"{at + 1} {owner}{call.kernel.fn.__name__}"

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Any
 
+from netdsl.backends.cpu.explain import words
 from netdsl.ir import Graph, Node
 from netdsl.report.table import Column, table
 from netdsl.report.tree import Row, rows, tree
+from netdsl.schedule import Note
 
 VERSION = 1
 """Of the JSON object."""
-MOST_KERNELS = 30
-"""A cell is cut behind so many letters."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Times:
     layers: Mapping[str, Spent]
     others: Mapping[str, Spent]
     flops: Mapping[str, Spent]
-    kernels: Mapping[str, Mapping[str, str]]
+    kernels: Mapping[str, Mapping[str, Note]]
 
     @property
     def step(self) -> float:
@@ -96,7 +96,7 @@ class Times:
             "forward_seconds": spent.forward,
             "backward_seconds": spent.backward,
             "flops": {"forward": flops.forward, "backward": flops.backward},
-            "kernels": dict(self.kernels[node.name]),
+            "kernels": {n: words(note, whole=True) for n, note in self.kernels[node.name].items()},
         }
 
 
@@ -124,7 +124,7 @@ def told(times: Times, width: int) -> str:
     ]
     lines = table(heading, [*found, *rest], width)
     body, tail = lines[: len(lines) - len(rest)], lines[len(lines) - len(rest) :]
-    return "\n".join((*head(times), "", *body, lines[1], *tail, lines[1], *foot(times, found)))
+    return "\n".join((*head(times), "", *body, lines[1], *tail, lines[1], *foot(times)))
 
 
 def head(times: Times) -> tuple[str, ...]:
@@ -167,28 +167,28 @@ def durations(times: Times, spent: Spent) -> tuple[str, ...]:
     )
 
 
-def kernel(made: Mapping[str, str]) -> str:
-    """``direct``; kernels of gradients where they are others."""
-    if "y" not in made:
-        return "no work"
+def kernel(notes: Mapping[str, Note]) -> str:
+    """``direct``; kernels of gradients where they are others, unless these take no time."""
+    if "y" not in notes:
+        return "the same memory"
+    made = {name: words(note) for name, note in notes.items() if name == "y" or not note.into}
     others: dict[str, list[str]] = {}
     for name, how in made.items():
-        if how != made["y"] and not how.startswith("made while"):
+        if how != made["y"]:
             others.setdefault(how, []).append(name)
     parts = (f"{' and '.join(names)} {how}" for how, names in others.items())
     return "; ".join((made["y"], *parts))
 
 
-def foot(times: Times, found: Iterable[Sequence[str]]) -> tuple[str, ...]:
+def foot(times: Times) -> Iterator[str]:
     """What must be known to read the rows."""
     more = 100 * (times.clocked / times.step - 1)
-    lines = [
-        "Times are milliseconds: medians of a batch, taken call by call. Such a step takes "
-        f"{1000 * times.clocked:,.2f} ms",
-        f"({more:+.0f} %), of which shares are; otherwise calls overlap.",
-    ]
-    if any(cell.endswith("%") for row in found for cell in row[-2:-1]):
-        lines.append("GFLOP/s count two operations for a MAC, and again for each gradient.")
-    if any("winograd" in how for made in times.kernels.values() for how in made.values()):
-        lines.append("Winograd's method does with fewer than are counted.")
-    return tuple(lines)
+    yield "Times are milliseconds for a batch, medians of calls that wait for one another: a step of"
+    yield f"such calls takes {1000 * times.clocked:,.2f} ms ({more:+.0f} %), of which shares are told."
+    gradients = ", and again for each gradient" * times.training
+    yield f"GFLOP/s: a MAC counts as two operations{gradients}."
+    told = {words(note) for notes in times.kernels.values() for note in notes.values()}
+    if any("winograd" in how for how in told):
+        yield "Winograd's method needs fewer, so it may come out above the peak."
+    if any(how.startswith(("made in", "fused")) for how in told):
+        yield "What is fused into a layer, or made in it while it reads, is in that layer's time."

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
-from netdsl.backends.cpu.lower import clamp, conv, dense, flat, join, lrn, norm, pool, upconv
+from netdsl.backends.cpu.lower import (
+    across,
+    clamp,
+    conv,
+    dense,
+    flat,
+    join,
+    lrn,
+    norm,
+    pool,
+    upconv,
+)
 from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
 from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.ops.avgpool import AvgPool
@@ -19,8 +30,8 @@ from netdsl.ops.upconv import UpConv
 from netdsl.schedule import Buffer, Call, Note, Operand, Schedule
 
 RULES = {
-    **clamp.RULES, **conv.RULES, **dense.RULES, **flat.RULES, **join.RULES, **lrn.RULES, **norm.RULES,
-    **pool.RULES, **upconv.RULES,
+    **clamp.RULES, **conv.RULES, **dense.RULES, **flat.RULES, **join.RULES, **lrn.RULES,
+    **norm.RULES, **pool.RULES, **upconv.RULES,
 }  # fmt: skip
 TILES = {"exact": 0, "normal": 2, "fast": 4}
 """The largest of Winograd's tiles that a precision allows; 0 is none."""
@@ -33,19 +44,30 @@ def lower(schedule: Schedule, real: str) -> Schedule:
     calls = tuple(schedule.calls())
     wanting = [call for call in calls if isinstance(call.op, WANTING)]
     last = channels_last(calls, wanting)
-    copies = {b: replace(b, name="last") for b in given(schedule) if b in last}
-    schedule, last = moved(schedule, copies), last - set(copies) | set(copies.values())
     kept = {output.buffer for output in schedule.outputs}
     kept |= {schedule.scored.buffer} if schedule.scored else set()
+    lanes = frozenset[Buffer]()
+    if real == "f4":
+        lanes = across.across(schedule.train or schedule.predict, kept)
+        last = frozenset() if lanes else last
+    copies = {b: replace(b, name="last") for b in given(schedule) if b in last}
+    copies |= {b: replace(b, name="across") for b in given(schedule) if b in lanes}
+    lanes = lanes - set(copies) | {b for b in copies.values() if b.name == "across"}
+    lanes |= {replace(b, role="grad") for b in lanes}
+    schedule = moved(schedule, copies)
+    last = last - set(copies) | {b for b in copies.values() if b.name == "last"}
+    rules = {**RULES, **across.RULES} if lanes else RULES
     places = concatenations(schedule.train or schedule.predict, last - set(copies.values()))
     done: dict[str, tuple[Call, ...]] = {}
-    found, notes = dict(places), list[Note]()
+    found, lying, notes = dict(places), set[Buffer](), list[Note]()
 
     def run(training: bool, **passes: tuple[Call, ...]) -> tuple[Call, ...]:
         parts = list(passes.values())
-        low = Lowering(parts, last, places, kept, RULES, training, real, TILES[schedule.precision])
+        tile = TILES[schedule.precision]
+        low = Lowering(parts, last, places, kept, rules, training, real, tile, lanes)
         done.update(zip(passes, low.run({new: old for old, new in copies.items()}), strict=True))
         found.update(low.places)
+        lying.update(low.across)
         notes.extend(low.told.all())
         return tuple(low.first)
 
@@ -54,7 +76,7 @@ def lower(schedule: Schedule, real: str) -> Schedule:
     prepare = run(False, predict=schedule.predict)
     lowered = replace(schedule, **done, prepare=prepare, places=found, notes=tuple(notes))
     used = {*buffers(lowered), *(place.host for place in found.values())}
-    return replace(lowered, last=frozenset(used & last))
+    return replace(lowered, last=frozenset(used & last), across=frozenset(used & lying))
 
 
 def moved(schedule: Schedule, copies: Mapping[Buffer, Buffer]) -> Schedule:

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from netdsl.backends.cpu.dense import dense_forward, dense_input, dense_pack
 from netdsl.backends.cpu.dense_plan import dense_packed_size, dense_weight_sizes
-from netdsl.backends.cpu.layout import to_last
 from netdsl.backends.cpu.lower.clamp import follows
 from netdsl.backends.cpu.lower.conv import bias_gradient, gradient_of_weights
 from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source
@@ -57,7 +56,7 @@ def backward(low: Lowering, call: Call) -> bool:
     reads_ = {"y": dy.x, "ref": dy.ref, "weight": reads(call, "weight")}
     low.emit(dense_input, low.operand(plain), reads_, numbers)
     if plain != x:
-        low.convert(to_last, x, plain, x, int(call.add))
+        low.bring(x, plain, int(call.add))
     return True
 
 

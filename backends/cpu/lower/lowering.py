@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 from typing import Any
 
+from netdsl.backends.cpu.across import from_across, to_across
 from netdsl.backends.cpu.join import materialise
 from netdsl.backends.cpu.layout import to_first, to_last
 from netdsl.backends.cpu.lower.layouts import can_be_seen
@@ -84,10 +85,12 @@ class Lowering:
         training: bool,
         real: str,
         tile: int,
+        across: frozenset[Buffer] = frozenset(),
     ) -> None:
         self.passes, self.calls = passes, [call for part in passes for call in part]
         self.last, self.places, self.kept, self.rules = last, dict(places), kept, rules
         self.training, self.real, self.tile = training, real, tile
+        self.across = set(across)
         self.at = 0
         self.taken: set[int] = set()
         self.lazy: dict[Buffer, Lazy] = {}
@@ -111,7 +114,7 @@ class Lowering:
             readers = self.readers.get(copy, [])
             if readers and readers[0] < len(self.passes[0]):
                 self.at = readers[0]
-                self.convert(to_last, copy, original, copy)
+                self.bring(copy, original, 0)
         self.at = 0
         for part in self.passes:
             for call in part:
@@ -120,7 +123,7 @@ class Lowering:
                     rule = self.rules.get((type(call.op), call.kernel.makes))
                     if rule is None or not rule(self, call):
                         self.generic(call)
-                        self.told.decide(call, GENERIC, "no kernel of its own: by its formula")
+                        self.told.decide(call, GENERIC, "no kernel of its own")
                     self.told.done(call, self.made[begun:], self.lazy)
                 self.at += 1
             if not done:
@@ -301,7 +304,7 @@ class Lowering:
             return
         reads = {name: alike(self.each(read, self.seen)) for name, read in call.reads.items()}
         self.before(call.out.buffer)
-        if call.out.buffer not in self.last:
+        if call.out.buffer not in self.last and call.out.buffer not in self.across:
             self.lazy.pop(call.out.buffer, None)
             self.made.append(replace(call, reads=reads))
         elif self.visible(call.out):
@@ -324,7 +327,18 @@ class Lowering:
         buffer = call.out.buffer
         plain = replace(buffer, name=f"{buffer.name}plain")
         self.made.append(replace(call, out=replace(call.out, buffer=plain), reads=reads, add=False))
-        self.convert(to_last, buffer, plain, buffer, int(call.add))
+        self.bring(buffer, plain, int(call.add))
+
+    def bring(self, buffer: Buffer, plain: Buffer, add: int) -> None:
+        """Put a picture that is in the logical order into the one in which it lies."""
+        assert not (add and buffer in self.across), "what lies across has one reader"
+        self.convert(to_across if buffer in self.across else to_last, buffer, plain, buffer, add)
+
+    def lanes(self, call: Call, name: str, tensor: Tensor) -> Buffer:
+        """Memory for a number beside each one of a picture that lies across."""
+        buffer = Buffer("aux", call.owner, name, tensor)
+        self.across.add(buffer)
+        return buffer
 
     def convert(
         self, body: Callable[..., Any], out: Buffer, x: Buffer, last: Buffer, add: int = 0
@@ -344,7 +358,8 @@ class Lowering:
 
     def needs_turn(self, operand: Operand) -> bool:
         """Whether a tensor lies in another order than that in which a kernel goes through it."""
-        return operand.buffer in self.last and not self.visible(operand)
+        buffer = operand.buffer
+        return (buffer in self.last or buffer in self.across) and not self.visible(operand)
 
     def lines(self, read: Operand | tuple[Operand, ...] | None) -> Operand:
         """A tensor as rows in its logical order, one for each sample."""
@@ -363,17 +378,20 @@ class Lowering:
 
     def visible(self, operand: Operand) -> bool:
         """Whether strides can show a picture as a kernel wants it."""
+        if operand.buffer in self.across:
+            return False
         return can_be_seen(operand, self.step(operand.buffer))
 
     def seen(self, operand: Operand) -> Operand:
         """What a generic kernel reads, through strides or from a copy in the logical order."""
         buffer = operand.buffer
-        if buffer not in self.last:
+        if buffer not in self.last and buffer not in self.across:
             return operand
         if self.visible(operand):
             return replace(operand, strided=True)
         if buffer not in self.plain:
             plain = replace(buffer, name=f"{buffer.name}plain")
-            self.convert(to_first, plain, buffer, buffer)
+            body = from_across if buffer in self.across else to_first
+            self.convert(body, plain, buffer, buffer)
             self.plain[buffer] = plain
         return replace(operand, buffer=self.plain[buffer])

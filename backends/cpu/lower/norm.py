@@ -43,6 +43,13 @@ def buffer_of(call: Call, name: str) -> Buffer:
     return read.buffer
 
 
+def regular(call: Call) -> bool:
+    """Whether the channels of a normalisation are those of its tensor, which may be a flat one."""
+    x = call.reads["x"]
+    assert isinstance(x, Operand)
+    return x.view[1] == x.buffer.tensor.channels
+
+
 def rows_of(x: Buffer) -> Counted:
     """How many rows of sums a tensor has where they are taken by themselves."""
     size = (("count", Scaled(prod(x.tensor.dims[1:]))), ("c", x.tensor.channels))
@@ -58,6 +65,8 @@ def forward(low: Lowering, call: Call) -> bool:
     """All kernels of a normalisation at once: coefficients, and a value that is not there yet."""
     calls = low.of_owner(call)
     y = calls["y"]
+    if not regular(y):
+        return False
     if call.kernel.when == "train":
         x = buffer_of(call, "x")
         low.store(x)
@@ -122,12 +131,14 @@ def running(low: Lowering, calls: dict[str, Call]) -> Buffer:
 
 def backward(low: Lowering, call: Call) -> bool:
     """All gradients of a normalisation: sums in one pass, and a gradient that is not there yet."""
-    calls = low.of_owner(call)
-    known = low.notes[call.owner]
+    if call.owner not in low.notes:
+        return False
+    calls, known = low.of_owner(call), low.notes[call.owner]
     x, c = known.x, known.x.tensor.channels
     named = ("sum_dy", "sum_dy_x", "dx", "dweight", "dbias")
     low.take(*(calls[name] for name in named if name in calls))
     sums = low.aux(call, "sumsback", sums_size(x, 2 * c), batch=True)
+    low.told.read(buffer_of(call, "dy"), call.owner)
     dy, lo, hi = summed(low, buffer_of(call, "dy"), sums, known)
     made = {n: low.operand(calls[n].out.buffer) if n in calls else None for n in named[3:]}
     adds = {int(calls[name].add) for name in named[3:] if name in calls} or {0}

@@ -10,7 +10,10 @@ GENERIC, FUSED, LAZY = "generic", "fused", "made while it is read"
 WRITTEN, IN_PLACE, COPIED = "written where it is read", "in place", "copied"
 HELPERS = ("pack", "_pack", "to_last", "to_first", "bias_", "spread_bias", "materialise", "_sum")
 """Kernels beside others have this in their names."""
-WORDS = {"conv": "direct", "depthwise": "depthwise", "dense": "matrix product", "combine": "sum"}
+WORDS = {
+    "conv": "direct", "depthwise": "depthwise", "dense": "matrix product", "combine": "sum",
+    "norm": "normalisation", "join": "normalisation",
+}  # fmt: skip
 """What kernels are called whose names begin so."""
 
 

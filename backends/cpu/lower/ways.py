@@ -122,13 +122,13 @@ def obstacle(geometry: Geometry) -> str:
 def reason(geometry: Geometry, tile: int) -> str:
     """The rule that chose a way, in words."""
     if is_depthwise(geometry):
-        return "depthwise: every output sees one channel"
+        return "every output sees one channel"
     if kept := obstacle(geometry):
         return f"{kept}: no Winograd"
     if not tile:
         return "precision = exact: no Winograd"
-    size = f"3x3, stride 1, {geometry['ci']} to {geometry['co']} channels"
-    return f"{size}: Winograd {'pays' if winograd_tile(geometry, tile) else 'does not pay'}"
+    pays = "Winograd pays" if winograd_tile(geometry, tile) else "no Winograd"
+    return f"{geometry['ci']} to {geometry['co']} channels: {pays}"
 
 
 def is_depthwise(geometry: Geometry) -> bool:
