@@ -66,7 +66,7 @@ def measure(net: Net, ask: Ask) -> Times:
     passes = TRAINING if training else PREDICTION
     program = model.engine.program(model.engine.batch, *(f"{name}_pass" for name in passes))
     lowered = CPU.lower(net.schedule(), "f4")
-    clocked, clocks = with_clocks(step, program, len(plain))
+    clocks, rest = with_clocks(step, program, len(plain))
     calls = [(name, call) for name in passes for call in getattr(lowered, name)]
     spent = [(calls[at], seconds) for at, seconds in zip(program.numbers, clocks, strict=True)]
     return Times(
@@ -75,10 +75,10 @@ def measure(net: Net, ask: Ask) -> Times:
         batch=model.engine.batch,
         threads=program.threads,
         steps=plain,
-        clocked=clocked,
+        clocked=float(clocks.sum()) + rest,
         peak=peak(program.threads),
         layers=by_layer(net, spent),
-        others=by_none(net, spent, clocked),
+        others={**by_none(net, spent), "feeding and waiting": Spent(rest)},
         flops={node.name: flops(net, node, training, model.engine.batch) for node in net.graph},
         kernels={node.name: Choices(lowered, training).of(node.name) for node in net.graph},
     )
@@ -125,16 +125,17 @@ def count(step: Step, steps: int | None) -> int:
     return steps or int(min(MOST, max(LEAST, SECONDS / timed(step))))
 
 
-def with_clocks(step: Step, program: Any, steps: int) -> tuple[float, np.ndarray]:
-    """The medians of steps whose calls are timed, and of each call, in seconds."""
+def with_clocks(step: Step, program: Any, steps: int) -> tuple[np.ndarray, float]:
+    """The medians over steps of the seconds of each call, and of those between calls."""
     program.timed()
-    whole: list[float] = []
-    each: list[np.ndarray] = []
+    calls: list[np.ndarray] = []
+    rest: list[float] = []
     for _ in range(steps):
         program.clock[...] = 0
-        whole.append(timed(step))
-        each.append(program.clock * 1e-9)
-    return float(np.median(whole)), np.median(each, axis=0)
+        whole = timed(step)
+        calls.append(program.clock * 1e-9)
+        rest.append(whole - calls[-1].sum())
+    return np.median(calls, axis=0), float(np.median(rest))
 
 
 # ---- whose time it is ----------------------------------------------------------------------------
@@ -162,7 +163,7 @@ def by_layer(net: Net, spent: Clocks) -> dict[str, Spent]:
     return found
 
 
-def by_none(net: Net, spent: Clocks, clocked: float) -> dict[str, Spent]:
+def by_none(net: Net, spent: Clocks) -> dict[str, Spent]:
     """The seconds that belong to no layer."""
     found: dict[str, Spent] = {}
     for (part, call), seconds in spent:
@@ -174,8 +175,7 @@ def by_none(net: Net, spent: Clocks, clocked: float) -> dict[str, Spent]:
             name = owner(net, call) or "optimizer"
         found.setdefault(name, Spent())
         found[name] += Spent(*((0.0, seconds) if part == "backward" else (seconds, 0.0)))
-    rest = clocked - sum(seconds for _, seconds in spent)
-    return {**found, "feeding and waiting": Spent(max(0.0, rest), 0.0)}
+    return found
 
 
 def flops(net: Net, node: Node, training: bool, batch: int) -> Spent:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import io
-import json
 import re
 import shutil
 import subprocess
@@ -22,6 +21,14 @@ from netdsl.backends.emit import emit_cached
 from netdsl.compiler import Net, load_source
 from netdsl.source import Source
 
+PARTED = """
+net Parted {
+  input image(2x32x32)
+  crop(16x16) as cut -> dropout(0.5) as noise
+}
+train { loss = mse
+  optimizer = sgd(0.1) }
+"""
 LENET = (Path(__file__).parents[1] / "examples" / "lenet5.net").read_text()
 
 
@@ -43,13 +50,29 @@ def sections(source: str) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
+def kernel_texts(source: str) -> dict[str, str]:
+    """The kernels of a module by their names."""
+    texts = re.split(r"\n\n\n(?=# )", sections(source)["The kernels"].strip())
+    return {re.findall(r"^def (k_\w+)", text, flags=re.M)[-1]: text for text in texts}
+
+
 def test_lenet(golden: Callable[[str, str], None]) -> None:
-    golden("lenet5_cpu.py.txt", net(LENET, "specs/lenet5.net").source("cpu"))
+    parts = sections(net(LENET, "specs/lenet5.net").source("cpu"))
+    golden("lenet5_cpu.py.txt", parts["The network LeNet5"].lstrip())
+
+
+def test_kernels_of_each_kind(golden: Callable[[str, str], None]) -> None:
+    """Tasks that were written so, loops over rows, pieces of flat arrays, and small ones."""
+    kernels = kernel_texts(net(LENET, "specs/lenet5.net").source("cpu"))
+    chosen = ("k_average_pool", "k_to_last", "k_loss_each", "k_tanh2_dx", "k_tanh4_dx")
+    parted = kernel_texts(net(PARTED).source("cpu"))
+    texts = [*(kernels[name] for name in chosen), parted["k_cut_y"], parted["k_noise_y"]]
+    golden("kernels_cpu.py.txt", "\n\n\n".join(texts) + "\n")
 
 
 def test_lenet_on_cuda(golden: Callable[[str, str], None]) -> None:
     parts = sections(net(LENET, "specs/lenet5.net").source("cuda"))
-    golden("lenet5_cuda.py.txt", parts["The kernels: loops over all elements of a tensor"].lstrip())
+    golden("lenet5_cuda.py.txt", parts["The kernels"].lstrip())
 
 
 def test_residual(golden: Callable[[str, str], None]) -> None:
@@ -119,7 +142,7 @@ def test_hostile_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, benign = loaded.source(), net(hostile(PLAIN)).source()
     assert node_types(source) == node_types(benign)
     new = identifiers(source) - identifiers(benign)
-    assert {"v_None_5d", "v_class_3d", "w_a1_b_c_weight_5d", "w_a_b1_b_c_weight_5d"} <= new
+    assert {"v_None_1d", "v_class_1d", "w_a1_b_c_weight_1d", "w_a_b1_b_c_weight_1d"} <= new
     assert all(re.fullmatch(r"[kvgawds]_[A-Za-z0-9_]+", name) for name in new), new
     comments = [
         token.string
@@ -167,18 +190,24 @@ def test_what_recompiles_nothing() -> None:
         ("conv(4, 3)", "conv(4, 3) as renamed"),
         ("net Dropout", "net Another"),
         ("2x6x6", "3x5x7"),
+        ("conv(4, 3)", "conv(5, 1)"),
+        ("conv(4, 3)", "conv(3, 3x5, stride=2, pad=1)"),
+        ("dense(8)", "dense(9)"),
     ]:
         assert old in same
         changed = same.replace(old, new)
         assert kernels(changed) == kernels(same), f"{old} -> {new}"
-    assert kernels(same.replace("conv(4, 3)", "conv(4, 1)")) != kernels(same)
+    assert kernels(same.replace("relu", "gelu")) != kernels(same)
 
 
 def test_equal_layers_share_kernels() -> None:
+    # Strides 1 and 2, and the 1x1 projection: one kernel, whatever the windows.
     stems = kernels(text("residual"))
-    # Strides 1 and 2, and the 1x1 projection: three windows, whatever the number of layers.
-    assert sum(stem.startswith("conv_y_") for stem in stems) == 3
-    assert sum(stem.startswith("bn_y_") for stem in stems) == 1
+    names = [stem.rpartition("_")[0] for stem in stems]
+    assert {"conv_forward", "conv_backward", "conv_weight", "norm_statistics"} <= set(names)
+    assert len(names) == len(set(names))
+    block = "  residual { conv(6, 3) -> bn }\n  relu"
+    assert kernels(text("residual").replace(block, block + f"\n{block}" * 3)) == set(stems)
 
 
 SMALL = """
@@ -188,18 +217,18 @@ train { loss = cross_entropy
   optimizer = sgd(lr=0.1) }
 """
 COUNT = """
-import json, sys
+import sys
 import numpy as np
+from numba.core.event import RecordingListener, register
 from netdsl.compiler import load_source
 from netdsl.source import Source
+passes = RecordingListener()  # of a compiler: what is read from the cache goes through none
+register("numba:run_pass", passes)
 engine = load_source(Source("small.net", sys.argv[1])).compile("cpu", batch=8).engine
 for count, lr in [(8, 0.1), (5, 0.2), (1, 0.3)]:
     engine.train_step(np.ones((count, 4)), np.zeros(count, int), lr=lr)
     engine.loss(np.ones((count, 4)), np.zeros(count, int))
-stats = [kernel.stats for kernel in engine.KERNELS.values()]
-signatures = [len(kernel.signatures) for kernel in engine.KERNELS.values()]
-hits = sum(sum(s.cache_hits.values()) for s in stats)
-print(json.dumps([signatures, hits, sum(sum(s.cache_misses.values()) for s in stats)]))
+print(len(passes.buffer))
 """
 
 
@@ -210,7 +239,4 @@ def test_a_second_process_compiles_nothing(tmp_path: Path, monkeypatch: pytest.M
             [sys.executable, "-c", COUNT, written], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        signatures, hits, misses = json.loads(done.stdout)
-        assert set(signatures) == {1}
-        if not first:
-            assert (hits, misses) == (len(signatures), 0)
+        assert (int(done.stdout) > 0) == first

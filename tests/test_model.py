@@ -60,9 +60,7 @@ def test_the_number_of_threads_never_shows(monkeypatch: pytest.MonkeyPatch) -> N
     assert len({trained_hash(engine) for engine in engines}) == 1
     taken = [p for e in engines for t in e._bound.values() for p in t.programs.values()]
     assert [program.threads for program in taken] == [1, 2, 3, 5]
-    # Most of the work is such that there is something for each of them.
-    tasks = [row[2] for row in taken[0].rows]
-    assert sum(count >= 5 for count in tasks) > len(tasks) / 2
+    assert sum(row[2] >= 5 for row in taken[0].rows) > 10  # calls with work for each of them
 
 
 def test_a_seed_is_a_training() -> None:

@@ -48,7 +48,7 @@ def words(note: Note, whole: bool = False) -> str:
     verb = {FUSED: "fused into", LAZY: "made in", WRITTEN: "written for"}[note.how]
     if whole or not note.into:
         return f"{verb} {', '.join(note.into) or 'its reader'}"
-    more = f" and {len(note.into) - 1} more" if len(note.into) > 1 else ""
+    more = f" +{len(note.into) - 1}" if len(note.into) > 1 else ""
     return f"{verb} {near(note.owner, note.into[0])}{more}"
 
 

@@ -112,7 +112,7 @@ def told(times: Times, width: int) -> str:
     heading += [Column("forward", right=True)]
     heading += [Column("backward", right=True)] if times.training else []
     heading += [Column("share", right=True), Column("GFLOP/s", right=True)]
-    heading += [Column("of peak", right=True), Column("kernel", cut=True)]
+    heading += [Column("peak", right=True), Column("kernel", cut=True)]
     given = set(times.graph.inputs)
     found = [
         cells(times, row)
@@ -168,13 +168,15 @@ def durations(times: Times, spent: Spent) -> tuple[str, ...]:
 
 
 def kernel(notes: Mapping[str, Note]) -> str:
-    """``direct``; kernels of gradients where they are others, unless these take no time."""
+    """``direct``; kernels of gradients where they are others, and the layer's own."""
     if "y" not in notes:
         return "the same memory"
-    made = {name: words(note) for name, note in notes.items() if name == "y" or not note.into}
+    made = {name: words(note) for name, note in notes.items()}
+    if notes["y"].into:
+        return made["y"]
     others: dict[str, list[str]] = {}
     for name, how in made.items():
-        if how != made["y"]:
+        if how != made["y"] and not notes[name].into:
             others.setdefault(how, []).append(name)
     parts = (f"{' and '.join(names)} {how}" for how, names in others.items())
     return "; ".join((made["y"], *parts))
@@ -183,12 +185,14 @@ def kernel(notes: Mapping[str, Note]) -> str:
 def foot(times: Times) -> Iterator[str]:
     """What must be known to read the rows."""
     more = 100 * (times.clocked / times.step - 1)
-    yield "Times are milliseconds for a batch, medians of calls that wait for one another: a step of"
-    yield f"such calls takes {1000 * times.clocked:,.2f} ms ({more:+.0f} %), of which shares are told."
+    whole = f"{1000 * times.clocked:,.2f} ms ({more:+.0f} %)"
+    yield "Times are milliseconds for a batch, medians of calls that wait for one another. Together"
+    yield f"they are {whole}, of which shares are told."
     gradients = ", and again for each gradient" * times.training
     yield f"GFLOP/s: a MAC counts as two operations{gradients}."
     told = {words(note) for notes in times.kernels.values() for note in notes.values()}
     if any("winograd" in how for how in told):
         yield "Winograd's method needs fewer, so it may come out above the peak."
     if any(how.startswith(("made in", "fused")) for how in told):
-        yield "What is fused into a layer, or made in it while it reads, is in that layer's time."
+        yield "What is fused into a layer, or made in it while it reads (+1: and in another), takes"
+        yield "its time there."

@@ -17,6 +17,7 @@ from netdsl.backends.cpu.lower import (
     norm,
     pool,
     upconv,
+    update,
 )
 from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
 from netdsl.backends.cpu.lower.lowering import Lowering
@@ -31,7 +32,7 @@ from netdsl.schedule import Buffer, Call, Note, Operand, Schedule
 
 RULES = {
     **clamp.RULES, **conv.RULES, **dense.RULES, **flat.RULES, **join.RULES, **lrn.RULES,
-    **norm.RULES, **pool.RULES, **upconv.RULES,
+    **norm.RULES, **pool.RULES, **upconv.RULES, **update.RULES,
 }  # fmt: skip
 TILES = {"exact": 0, "normal": 2, "fast": 4}
 """The largest of Winograd's tiles that a precision allows; 0 is none."""
@@ -72,6 +73,7 @@ def lower(schedule: Schedule, real: str) -> Schedule:
         return tuple(low.first)
 
     run(True, train=schedule.train, backward=schedule.backward)
+    run(True, update=schedule.update)
     run(False, evaluate=schedule.evaluate)
     prepare = run(False, predict=schedule.predict)
     lowered = replace(schedule, **done, prepare=prepare, places=found, notes=tuple(notes))
