@@ -76,7 +76,7 @@ def emit(schedule: Schedule, target: Target, about: str, real: str = "f4") -> st
     model = ModelText.of(schedule, kernels.values())
     functions: dict[str, None] = {}
     texts: list[str] = []
-    base_imports, base = _split(target.base(real, False))
+    base_imports, base = _split(target.base(real))
     engine_imports, engine = _split(ENGINE)
     taken = defined(f"{base}\n{engine}")
     plain = KernelText(tuple(counting(schedule.calls())), model.text())
@@ -116,7 +116,7 @@ def emit_cached(schedule: Schedule, target: Target, about: str, real: str = "f4"
 
 def base_file(target: Target, real: str) -> File:
     """What the files of a target share."""
-    imports, body = _split(target.base(real, True))
+    imports, body = _split(target.base(real))
     return File(f"base_{target.name}", _module("What kernels share.", imports, [body]))
 
 

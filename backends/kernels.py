@@ -44,7 +44,7 @@ def kernel_text(call: Call, target: Target, real: str) -> KernelText:
     if task := task_of(call.kernel.fn):
         from netdsl.backends.task_text import task_text
 
-        return task_text(task, real, call.baked)
+        return task_text(task, real, tuple(call.baked.items()))
     return KernelText(tuple(functions(call.op, call.kernel)), target.loops(plan(call, real)))
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Container
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, TypeVar
 
 Body = TypeVar("Body", bound=Callable[..., Any])
@@ -37,7 +38,7 @@ class Task:
         """What the body is called."""
         return self.body.__name__
 
-    @property
+    @cached_property
     def operands(self) -> dict[str, str]:
         """The kinds of its operands by name: ``array``, ``words``, ``int`` or ``float``."""
         parameters = list(inspect.signature(self.body).parameters.values())[3:]

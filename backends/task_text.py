@@ -6,6 +6,7 @@ import inspect
 import re
 import sys
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from textwrap import fill
 from typing import Any
 
@@ -25,8 +26,10 @@ WIDTH, NAME = 100, 20
 KINDS = {"array": "{real}[::1]", "words": "i4[::1]", "int": "i8", "float": "f8"}
 
 
-def task_text(task: Task, real: str, baked: Mapping[str, Any]) -> KernelText:
-    """The text of a task in a precision; ``baked`` numbers are compiled in."""
+@cache
+def task_text(task: Task, real: str, numbers: tuple[tuple[str, Any], ...] = ()) -> KernelText:
+    """The text of a task in a precision; some ``numbers`` may be compiled in, by name."""
+    baked = dict(numbers)
     asked = {n: kind for n, kind in task.operands.items() if n not in baked}
     kinds = {name: KINDS[kind].format(real=real) for name, kind in asked.items()}
     helpers = [fn for fn in (task.tasks, task.memory) if fn is not None]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from netdsl.backends.cpu.lower.notes import CONVERSIONS
 from netdsl.compiler import Net
 from netdsl.ir import Node
 from netdsl.report.times import Spent, Times, told
@@ -23,8 +24,6 @@ LEAST, MOST, SECONDS = 5, 200, 3.0
 """So many steps are timed if nobody says how many: between these, for about so many seconds."""
 RATE = 1e-6
 """Noise cannot be learnt, and a small step keeps numbers finite; it takes as long as any other."""
-CONVERSIONS = ("to_last", "to_first")
-"""Kernels that only copy pictures between the orders of their axes."""
 
 TRAINING, PREDICTION = ("train", "backward", "update"), ("predict",)
 """The passes of a step."""

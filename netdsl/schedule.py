@@ -182,10 +182,10 @@ class Schedule:
     ``update`` applies them. ``unread`` are the inputs that no output depends on, so that prediction
     does without them. ``prepare`` makes what evaluation and prediction read of the weights alone.
     ``precision`` says which shortcuts convolutions may take: ``exact`` none. Buffers in ``last``
-    lie with their channels last, those in ``across`` with
-    images side by side in blocks, those in ``places`` inside others. ``classes`` is how many classes
-    a target may tell apart, ``scored`` the prediction that metrics compare with the labels.
-    ``notes`` tell people what a target decided.
+    lie with their channels last, those in ``across`` with images side by side in blocks, those in
+    ``places`` inside others. ``classes`` is how many classes a target may tell apart, ``scored``
+    the prediction that metrics compare with the labels. ``notes`` tell people what a target
+    decided.
     """
 
     name: str

@@ -23,8 +23,8 @@ TEXT = """net Small {
   input image(3x12x12)
   conv(32, 3, bias=false) -> bn -> relu
   conv(32, 3) -> relu -> maxpool(2)
-  residual { conv(32, 3, stride=1) -> bn }
-  relu -> conv(32, 3, stride=2, groups=32) -> tanh -> flatten -> dense(10) as logits
+  residual { conv(32, 3, pad=1) -> bn }
+  relu -> conv(32, 3, groups=32) -> tanh -> flatten -> dense(10) as logits
 }
 
 train {
@@ -133,13 +133,14 @@ def test_the_command(small: Path, capsys: Capture) -> None:
     assert (told["batch"], told["steps"], told["training"]) == (5, 2, True)
     layers = {layer["name"]: layer for layer in told["layers"]}
     assert layers["conv2"]["kernels"]["dx"] == "winograd F(2x2)"
-    assert layers["conv2"]["shape"] == [32, 12, 12] or layers["conv2"]["shape"] == [32, 8, 8]
+    assert layers["conv2"]["shape"] == [32, 8, 8]
     assert told["peak_flops"] > 1e9
 
 
-def test_words_and_targets_without_classes(capsys: Capture) -> None:
+def test_words_and_targets_without_classes() -> None:
     net = netdsl.loads(
-        "net A {\n  input x(int:7)\n  embedding(9, 4) -> lstm(5)\n  dense(3) -> sigmoid as y\n}\n\n"
+        "net A {\n  input x(7, dtype=int)\n  embedding(9, 4) -> lstm(5)\n"
+        "  dense(3) -> sigmoid as y\n}\n\n"
         "train {\n  optimizer = adam()\n  loss = mse(@y)\n  batch = 4\n}\n"
     )
     times = bench.measure(net, Ask(steps=1))

@@ -87,7 +87,7 @@ def test_wrong_options(args: list[str | Path], capsys: Capture) -> None:
 NEAR = [
     ("sumary", "help: did you mean 'summary'?"),
     ("lenet5.net", "help: to look at a file: netdsl summary lenet5.net"),
-    ("xyz", "help: there are cache, check, compile, diff, "),
+    ("xyz", "help: there are bench, cache, check, compile, diff, "),
 ]
 
 

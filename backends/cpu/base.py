@@ -15,22 +15,19 @@ PARTS = (
 )  # fmt: skip
 
 
-def base_text(real: str, here: bool) -> str:
+def base_text(real: str) -> str:
     """The text for a precision, ``f4`` or ``f8``.
 
-    For ``here`` the machine's numbers are written into it; else it asks for them where it runs.
+    The numbers of this machine are written into it, since the sizes of what kernels pack go by
+    them. So a module works on another machine too, if with vectors that suit that one less.
     """
     wide = 4 if real == "f4" else 8
     folder = files("netdsl.backends.cpu")
-    if here:
-        known = {
-            "LANES": machine.machine_lanes() * 4 // wide,
-            "REGISTERS": machine.REGISTERS,
-            "CHECKED": machine.CHECKED,
-        }
-        head = "\n".join(f"{name} = {value}" for name, value in known.items())
-        head = f"import numpy as np\n\nreal = np.float{8 * wide}\n{head}\n"
-    else:
-        text = plain_text((folder / "machine.py").read_text())
-        head = text.replace("np.float32", f"np.float{8 * wide}")
+    known = {
+        "LANES": machine.machine_lanes() * 4 // wide,
+        "REGISTERS": machine.REGISTERS,
+        "CHECKED": machine.CHECKED,
+    }
+    head = "\n".join(f"{name} = {value}" for name, value in known.items())
+    head = f"import numpy as np\n\nreal = np.float{8 * wide}\n{head}\n"
     return "\n\n".join([head, *(plain_text((folder / f"{part}.py").read_text()) for part in PARTS)])

@@ -16,8 +16,8 @@ def build(body: Callable[..., Any], real: str = "f4", **baked: Any) -> Callable[
     """A function that runs a task over its operands, given by name, on ``threads`` threads."""
     declared = task_of(body)
     assert declared is not None, f"{body.__name__} is no task"
-    base = File("base_cpu", base_text(real, True))
-    file = kernel_file(task_text(declared, real, baked), body.__name__, base)
+    base = File("base_cpu", base_text(real))
+    file = kernel_file(task_text(declared, real, tuple(baked.items())), body.__name__, base)
     directory, stem = write(Emitted(file.text, {}, base, room=lambda batch: 0))
     compiled = getattr(import_from(directory, stem), f"k_{body.__name__}")
     program = import_from(directory, base.stem).Program

@@ -48,8 +48,9 @@ def words(note: Note, whole: bool = False) -> str:
     verb = {FUSED: "fused into", LAZY: "made in", WRITTEN: "written for"}[note.how]
     if whole or not note.into:
         return f"{verb} {', '.join(note.into) or 'its reader'}"
-    more = f" +{len(note.into) - 1}" if len(note.into) > 1 else ""
-    return f"{verb} {near(note.owner, note.into[0])}{more}"
+    first, *others = note.into
+    more = f" +{len(others)}" if others else ""
+    return f"{verb} {near(note.owner, first)}{more}"
 
 
 def near(name: str, other: str) -> str:

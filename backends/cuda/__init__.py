@@ -35,7 +35,7 @@ def loops(plan: KernelPlan) -> str:
     return "\n".join(lines)
 
 
-def base_text(real: str, here: bool) -> str:
+def base_text(real: str) -> str:
     """The text that modules begin with; it is the same for all machines."""
     prelude = (files("netdsl.backends.cuda") / "prelude.py").read_text()
     return f"import numpy as np\n\nreal = np.float{32 if real == 'f4' else 64}\n\n{prelude}"

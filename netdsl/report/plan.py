@@ -74,7 +74,7 @@ def parts(schedule: Schedule, plan: Memory, batch: int) -> Iterator[str]:
 def largest(schedule: Schedule, plan: Memory, width: int) -> tuple[str, ...]:
     """The tensors that take most of the arena, and while which calls they are wanted."""
     calls = steps(schedule)
-    columns = [Column("the largest tensors", cut=True), Column("memory", right=True)]
+    columns = [Column("the largest tensors"), Column("memory", right=True)]
     columns += [Column("from call", cut=True), Column("to call", cut=True)]
     wanted = [tensor for tensor in plan.tensors if tensor.first <= tensor.last]
     found = [

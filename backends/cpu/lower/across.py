@@ -31,6 +31,7 @@ from netdsl.schedule import Buffer, Call, Number, Operand
 NARROW = 16
 """Convolutions have no more channels than this, in and out."""
 ACTS = (Tanh, *BOUNDS)
+WHY = f"no convolution has over {NARROW} channels"
 
 
 def across(calls: Sequence[Call], kept: Iterable[Buffer]) -> frozenset[Buffer]:
@@ -88,6 +89,7 @@ def act_of(op: Op) -> Act:
 
 def conv_forward(low: Lowering, call: Call) -> bool:
     """``y`` with bias and activation."""
+    low.told.decide(call, why=WHY)
     x, out, act = buffer_of(call, "x"), call.out.buffer, Act()
     numbers = geometry_of(call, x, out, buffer_of(call, "weight"))
     after = [other for other in low.ahead(out) if other.kernel.makes == "y"]
@@ -116,6 +118,7 @@ def before_act(
 
 def conv_backward(low: Lowering, call: Call) -> bool:
     """``dx``, times the slope of the activation before it."""
+    low.told.decide(call, why=WHY)
     dy, weight = buffer_of(call, "dy"), reads(call, "weight")
     x = low.notes["x", call.owner]
     numbers = geometry_of(call, x, dy, buffer_of(call, "weight"))
@@ -127,6 +130,7 @@ def conv_backward(low: Lowering, call: Call) -> bool:
 
 def conv_weight(low: Lowering, call: Call) -> bool:
     """``dweight`` and ``dbias``."""
+    low.told.decide(call, why=WHY)
     x, dy = buffer_of(call, "x"), buffer_of(call, "dy")
     numbers = {**geometry_of(call, x, dy, call.out.buffer), "add": int(call.add)}
     dbias = bias_gradient(low, call)

@@ -42,6 +42,31 @@ class Lazy:
         return {b for b in (self.x, self.ref, self.coef) if b is not None}
 
 
+class Lazies(dict[Buffer, Lazy]):
+    """The tensors that are lazy now; ``needing`` tells which of them are made from a buffer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.needing: dict[Buffer, dict[Buffer, None]] = {}
+
+    def __setitem__(self, buffer: Buffer, lazy: Lazy) -> None:
+        if buffer in self:
+            del self[buffer]
+        super().__setitem__(buffer, lazy)
+        for need in lazy.needs():
+            self.needing.setdefault(need, {})[buffer] = None
+
+    def forget(self, buffer: Buffer) -> None:
+        """It is not lazy any more, if it was."""
+        if buffer in self:
+            del self[buffer]
+
+    def __delitem__(self, buffer: Buffer) -> None:
+        for need in self[buffer].needs():
+            del self.needing[need][buffer]
+        super().__delitem__(buffer)
+
+
 @dataclass(frozen=True)
 class Source:
     """A tensor as a kernel is told of it: three arrays and the distances of positions."""
@@ -93,9 +118,13 @@ class Lowering:
         self.across = set(across)
         self.at = 0
         self.taken: set[int] = set()
-        self.lazy: dict[Buffer, Lazy] = {}
+        self.lazy = Lazies()
         self.plain: dict[Buffer, Buffer] = {}
         self.homes: dict[Buffer, Buffer] = {}
+        self.guests: dict[Buffer, list[Buffer]] = {}
+        self.hosts = {place.host for place in places.values()}
+        self.numbers = {id(call): i for i, call in enumerate(self.calls)}
+        self.owned: dict[str, list[int]] = {}
         self.made: list[Call] = []
         self.first: list[Call] = []
         self.notes: dict[Any, Any] = {}
@@ -104,6 +133,7 @@ class Lowering:
         self.writers: dict[Buffer, list[int]] = {}
         for i, call in enumerate(self.calls):
             self.writers.setdefault(call.out.buffer, []).append(i)
+            self.owned.setdefault(call.owner, []).append(i)
             for buffer in {operand.buffer for operand in call.operands()}:
                 self.readers.setdefault(buffer, []).append(i)
 
@@ -142,7 +172,7 @@ class Lowering:
 
     def index(self, call: Call) -> int:
         """Where a call stands."""
-        return next(i for i, other in enumerate(self.calls) if other is call)
+        return self.numbers[id(call)]
 
     def ahead(self, buffer: Buffer) -> list[Call]:
         """The calls after this one that read a buffer."""
@@ -151,12 +181,10 @@ class Lowering:
 
     def of_owner(self, call: Call) -> dict[str, Call]:
         """The calls of the same layer in this pass that are not done yet, by what they make."""
-        start = self.at
         found: dict[str, Call] = {}
-        for i in range(start, len(self.calls)):
-            other = self.calls[i]
-            if other.owner == call.owner and i not in self.taken:
-                found.setdefault(other.kernel.makes, other)
+        for i in self.owned[call.owner]:
+            if i >= self.at and i not in self.taken:
+                found.setdefault(self.calls[i].kernel.makes, self.calls[i])
         return found
 
     # ---- tensors -----------------------------------------------------------------
@@ -198,9 +226,11 @@ class Lowering:
         """Write a lazy tensor to its memory."""
         if buffer not in self.lazy:
             return
-        source, lazy = self.source(buffer), self.lazy.pop(buffer)
+        source, lazy = self.source(buffer), self.lazy[buffer]
+        del self.lazy[buffer]
         if lazy == Lazy(lazy.x) and self.free(lazy.x, buffer):
             self.homes[buffer] = lazy.x
+            self.guests.setdefault(self.home(buffer), []).append(buffer)
         else:
             self.told.written.add(buffer)
             self.spread(source, buffer, 0)
@@ -209,9 +239,9 @@ class Lowering:
         """Whether nobody reads a buffer any more, so that another tensor can stay in its memory."""
         if self.ahead(memory) or {memory, wanted} & self.kept or wanted in self.places:
             return False
-        if any(place.host == wanted for place in self.places.values()):
+        if wanted in self.hosts:
             return False
-        others = (b for b, lazy in self.lazy.items() if memory in lazy.needs())
+        others = self.lazy.needing.get(memory, ())
         return memory.role == wanted.role == "grad" and not any(map(self.ahead, others))
 
     def spread(self, source: Source, out: Buffer, add: int) -> None:
@@ -227,8 +257,10 @@ class Lowering:
         """See to it that what is made from a buffer is made before the buffer changes."""
         self.plain.pop(out, None)
         out = self.home(out)
-        for buffer, lazy in list(self.lazy.items()):
-            if out in map(self.home, lazy.needs()) and self.home(buffer) != out:
+        for need in (out, *self.guests.get(out, ())):
+            for buffer in list(self.lazy.needing.get(need, ())):
+                if buffer not in self.lazy or self.home(buffer) == out:
+                    continue
                 if self.ahead(buffer) or buffer in self.kept:
                     self.store(buffer)
                 else:
@@ -238,16 +270,17 @@ class Lowering:
         """Some channels of a tensor, as a buffer of their own."""
         part = Buffer(whole.role, whole.owner, f"{whole.name}from{start}", tensor)
         self.places[part] = place
+        self.hosts.add(place.host)
         return part
 
     def settle(self, buffer: Buffer, place: Place) -> bool:
         """Let a gradient lie among the channels of another, if it can: all that follows adds."""
         if buffer in self.places or buffer in self.kept:
             return False
-        hosts = {p.host for p in self.places.values()}
-        if buffer in hosts:  # what lies in it would have to move along
+        if buffer in self.hosts:  # what lies in it would have to move along
             return False
         self.places[buffer] = place
+        self.hosts.add(place.host)
         return True
 
     def aux(self, call: Call, name: str, size: int, batch: bool = False) -> Buffer:
@@ -305,10 +338,10 @@ class Lowering:
         reads = {name: alike(self.each(read, self.seen)) for name, read in call.reads.items()}
         self.before(call.out.buffer)
         if call.out.buffer not in self.last and call.out.buffer not in self.across:
-            self.lazy.pop(call.out.buffer, None)
+            self.lazy.forget(call.out.buffer)
             self.made.append(replace(call, reads=reads))
         elif self.visible(call.out):
-            self.lazy.pop(call.out.buffer, None)
+            self.lazy.forget(call.out.buffer)
             self.made.append(replace(call, out=replace(call.out, strided=True), reads=reads))
         else:
             self.turned(call, reads)

@@ -8,11 +8,13 @@ from netdsl.schedule import Buffer, Call, Note
 
 GENERIC, FUSED, LAZY = "generic", "fused", "made while it is read"
 WRITTEN, IN_PLACE, COPIED = "written where it is read", "in place", "copied"
-HELPERS = ("pack", "_pack", "to_last", "to_first", "bias_", "spread_bias", "materialise", "_sum")
+CONVERSIONS = ("to_last", "to_first", "to_across", "from_across")
+"""Kernels that copy pictures between the orders of their axes."""
+HELPERS = (*CONVERSIONS, "pack", "bias_", "spread_bias", "materialise", "_sum")
 """Kernels beside others have this in their names."""
 WORDS = {
     "conv": "direct", "depthwise": "depthwise", "dense": "matrix product", "combine": "sum",
-    "norm": "normalisation", "join": "normalisation",
+    "norm": "normalisation", "join": "normalisation", "across": "images side by side",
 }  # fmt: skip
 """What kernels are called whose names begin so."""
 
@@ -50,7 +52,7 @@ class Notes:
             elif out in lazy:
                 how = LAZY
                 for operand in each.operands():
-                    if operand.buffer in lazy:
+                    if operand.buffer in lazy and operand.buffer.role == out.role:
                         self.read(operand.buffer, each.owner, out)
             else:
                 how = how or (name_of(made) if made else IN_PLACE)
