@@ -73,29 +73,29 @@ def head(
 ) -> list[str]:
     """How a kernel begins: it reads its operands, of these types, from a table."""
     told = ["{name}_kinds", *(f"{name}={value}" for name, value in declared.items())]
-    marked = f"@kernel({', '.join(told)})"
-    if len(marked) > WIDTH - NAME:
-        marked = "\n".join(["@kernel(", _filled([f"{each}," for each in told], 1, NAME), ")"])
     return [
-        "{name}_kinds = {",
-        _filled([f'"{name}":\0"{kind}",' for name, kind in kinds.items()], 1),
-        "}",
+        _listed("{name}_kinds = {", [f'"{n}":\0"{kind}"' for n, kind in kinds.items()], "}"),
         "{name}_operands = operands({name}_kinds)",
         "",
         "",
-        marked,
+        _listed("@kernel(", told, ")"),
         f"def {{name}}(table_, {span}, memory_, size_):",
         *([about] if about else []),
-        "    (",
-        _filled([f"{name}," for name in kinds], 2),
-        "    ) = {name}_operands(table_)",
+        _listed("    (", list(kinds), ") = {name}_operands(table_)"),
     ]
 
 
-def _filled(items: Iterable[str], depth: int, less: int = 0) -> str:
-    """Items in lines that are not too long; they may not be cut where a zero stands."""
-    indent = "    " * depth
-    text = fill(" ".join(items), WIDTH - less, initial_indent=indent, subsequent_indent=indent)
+def _listed(begin: str, items: list[str], end: str) -> str:
+    """Items in a line, or in several; they may not be cut where a zero stands."""
+    depth = len(begin) - len(begin.lstrip())
+    last = "," if len(items) == 1 and "@" not in begin else ""
+    text = f"{begin}{', '.join(items)}{last}{end}"
+    if len(text) > WIDTH - NAME:
+        indent = " " * (depth + 4)
+        inside = fill(
+            f"{', '.join(items)},", WIDTH - NAME, initial_indent=indent, subsequent_indent=indent
+        )
+        text = f"{begin}\n{inside}\n{' ' * depth}{end}"
     return text.replace("\0", " ")
 
 

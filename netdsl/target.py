@@ -18,9 +18,10 @@ class Target:
     """A machine that kernels are generated for.
 
     ``base`` is the text that begins every generated module in a precision (f4, f8): it defines
-    ``kernel`` and ``device``. ``loops`` writes a kernel that visits every element of its output. ``lower`` puts faster kernels
-    in the place of those that it knows, and does not change what is computed. ``room`` tells the
-    bytes that a lowered schedule takes with a batch of so many samples, in a precision.
+    ``kernel`` and ``device``. ``loops`` writes a kernel that visits every element of its output.
+    ``lower`` puts faster kernels in the place of those that it knows, and does not change what is
+    computed. ``room`` tells the bytes that a lowered schedule takes with a batch of so many
+    samples, in a precision.
     """
 
     name: str

@@ -144,7 +144,7 @@ def totals(measured: Measured, peak: Peak, batch: int) -> tuple[str, ...]:
         lines.append(("", f"with side heads: {human(whole.macs)} ({whole.macs:,})"))
     batched = f"a batch of {batch}"
     lines.append(("activations", f"{size_text(whole.memory * batch)} for {batched}, forward"))
-    lines.append(("training", f"{size_text(peak.size)} at most for {batched}, {peak.assumes}"))
+    lines.append(("training", f"{size_text(peak.size)} of tensors for {batched}, {peak.assumes}"))
     width = max(len(name) for name, _ in lines)
     return tuple(f"{name:<{width}}  {text}" for name, text in lines)
 
