@@ -252,9 +252,9 @@ def bench_(
     forward: bool,
     machine: bool,
 ) -> None:
-    """Time the training of a network on noise, layer by layer, on the CPU.
+    """Time the training of a network on the CPU, layer by layer.
 
-    A network without a recipe only predicts.
+    It trains on noise; a network without a recipe only predicts.
     """
     from netdsl.bench import Ask, bench
 

@@ -111,7 +111,7 @@ class Net:
         return explain(Measured(self.graph), layer, width)
 
     def _peak(self, batch: int) -> Peak:
-        """The memory of training, as it is checked before training begins."""
+        """The memory of training if no tensors share any: what a target takes is mostly less."""
         from netdsl.report.figures import Peak, plain_peak
 
         if self.recipe is None:

@@ -466,8 +466,10 @@ LENET = (Path(__file__).parents[1] / "examples" / "lenet5.net").read_text()
     "written",
     [
         pytest.param(HEAD + TINY + RECIPE, id="tiny"),
-        pytest.param(HEAD + SIAMESE + RECIPE, id="two inputs"),
-        pytest.param(HEAD + GIVEN_LABELS + LABELS_LOSS, id="labels as an input"),
+        pytest.param(HEAD + SIAMESE + RECIPE, id="two inputs", marks=pytest.mark.slow),
+        pytest.param(
+            HEAD + GIVEN_LABELS + LABELS_LOSS, id="labels as an input", marks=pytest.mark.slow
+        ),
         pytest.param(LENET, id="lenet5", marks=pytest.mark.slow),
     ],
 )
