@@ -211,6 +211,7 @@ def ended(process: subprocess.Popen[str]) -> list[str]:
     return told.splitlines()
 
 
+@pytest.mark.slow
 def test_processes_that_share_a_cache(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     *losses, stems = ended(start("plain", *SMALL))
     assert all(f"'{name}'" in stems for name in ("tanh", "sigmoid", "sgd"))
