@@ -19,6 +19,9 @@ import pytest
 # Kernels are compiled once, then found here by every later run, and by processes of their own.
 os.environ.setdefault("NETDSL_CACHE", str(Path(__file__).parent.parent / ".netdsl_cache"))
 
+# Several tests run at a time, so each has one thread; those about threads say how many.
+os.environ.setdefault("NETDSL_THREADS", "1")
+
 GOLDEN = Path(__file__).parent / "golden"
 JUDGES = ("torch", "onnx")
 

@@ -387,6 +387,7 @@ def test_a_named_recipe(tmp_path: Path, capsys: Capture) -> None:
 
 INTERRUPT = """
 import os, signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells let some programs ignore it
 import netdsl.cli, netdsl.commands
 class Keeper(netdsl.commands._Keeper):
     def epoch(self, number, *rest):
