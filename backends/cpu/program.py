@@ -1,9 +1,9 @@
 """Programs: calls of kernels in order, which a team of threads executes together.
 
-A call falls apart into tasks, and a thread that has nothing to do takes the next ones. So a thread
-that the system stops for a while holds up nobody for long; what comes out does not depend on who
-did what, since every task writes what is its own. A call waits for those before it that it depends
-on, by the memory that both touch.
+A call falls apart into tasks. Each thread has a share of them, and takes of others' when its own is
+done: so a thread that the system stops for a while holds up nobody for long. What comes out does
+not depend on who did what, since every task writes what is its own. A call waits for those before
+it that it depends on, by the memory that both touch.
 """
 
 import os
@@ -97,7 +97,7 @@ class Program:
         self.cells = np.array(self.cells, np.int64)
         table = np.array(self.rows, np.int64)
         table[:, TABLE] += self.cells.ctypes.data
-        self.counters = np.zeros((len(table) + 1, 2, APART), np.int64)
+        self.counters = np.zeros((len(table) + 1, 1 + self.threads, APART), np.int64)
         self.own = lines(self.threads, self.memory)
         self.arguments = (table, self.counters, self.threads, self.own, self.clock)
 
@@ -217,35 +217,50 @@ def wait(counters, index, threads):
             let_others()
 
 
+@njit(nogil=True)
+def work(row, shared, counter, threads, memory, size, thread):
+    """Take tasks of a call until there are none: first of the thread's own share, then of others.
+
+    Shares are the same in every call, so that what a thread has made is in its own cache where it
+    reads it again.
+    """
+    tasks, grain = row[TASKS], row[GRAIN]
+    for turn in range(threads):
+        owner = (thread + turn) % threads
+        begin, end = tasks * owner // threads, tasks * (owner + 1) // threads
+        first = begin + take(shared, counter + (1 + owner) * APART, grain)
+        while first < end:
+            enter(row[ADDRESS], row[TABLE], first, min(first + grain, end), memory, size)
+            first = begin + take(shared, counter + (1 + owner) * APART, grain)
+
+
 @njit(nogil=True, cache=True)
 def execute(table, counters, threads, own, clock, thread):
-    """What one thread of a team does for a program."""
+    """What one thread of a team does for a program.
+
+    Of the counters of a call the first tells how many threads have left it behind.
+    """
     shared, memory = counters.ctypes.data, own[thread].ctypes.data
     cell = np.zeros(2, np.int64)
-    last = table.shape[0] - 1
+    last, apart = table.shape[0] - 1, (1 + threads) * APART
     if clock.size:  # all are there before time runs
-        take(shared, 2 * (last + 1) * APART, 1)
-        wait(shared, 2 * (last + 1) * APART, threads)
+        take(shared, (last + 1) * apart, 1)
+        wait(shared, (last + 1) * apart, threads)
     begun = now(cell)
     for i in range(table.shape[0]):
         # Where time is taken no call begins before the clock has been read.
         after = i - 1 if clock.size else table[i, AFTER]
         if after >= 0:
-            wait(shared, (2 * after + 1) * APART, threads)
-        tasks, grain = table[i, TASKS], table[i, GRAIN]
-        first = take(shared, 2 * i * APART, grain)
-        while first < tasks:
-            until = min(first + grain, tasks)
-            enter(table[i, ADDRESS], table[i, TABLE], first, until, memory, own.shape[1])
-            first = take(shared, 2 * i * APART, grain)
+            wait(shared, after * apart, threads)
+        work(table[i], shared, i * apart, threads, memory, own.shape[1], thread)
         if clock.size and thread == 0:
-            wait(shared, (2 * i + 1) * APART, threads - 1)
+            wait(shared, i * apart, threads - 1)
             ended = now(cell)
             clock[i] += ended - begun
             begun = ended
-        take(shared, (2 * i + 1) * APART, 1)
+        take(shared, i * apart, 1)
     if thread == 0:
-        wait(shared, (2 * last + 1) * APART, threads)
+        wait(shared, last * apart, threads)
 
 
 class Team:
