@@ -259,7 +259,7 @@ def lives(
                 spans[buffer] = (first, i)
         for buffer in found:
             first, last = spans.get(buffer, (1, -2))
-            if buffer in prepared and calls is not s.train and (first <= last):
+            if buffer in prepared and first <= last:
                 first, last = 0, len(calls)
             if buffer in given:
                 first, last = -1, max(last, 0)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.across_quotient import vquotient
 from netdsl.backends.cpu.across_turn import turn_square
+from netdsl.backends.cpu.activation import tanh_terms
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall, vfma, vless, vload, vmax, vmin, vstore
+from netdsl.backends.cpu.simd import vall, vless, vload, vstore
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
 
@@ -28,18 +29,7 @@ def across_size(n, c, positions):
 @device
 def quick_tanh(x):
     """``tanh`` as `tanh_of`, but for the quotient: within 6 units in the last place."""
-    v = vmin(vall(real(7.9053111076)), vmax(vall(real(-7.9053111076)), x))
-    s = v * v
-    p = vfma(s, vall(real(-2.76076847742355e-16)), vall(real(2.00018790482477e-13)))
-    p = vfma(s, p, vall(real(-8.60467152213735e-11)))
-    p = vfma(s, p, vall(real(5.12229709037114e-08)))
-    p = vfma(s, p, vall(real(1.48572235717979e-05)))
-    p = vfma(s, p, vall(real(6.37261928875436e-04)))
-    p = vfma(s, p, vall(real(4.89352455891786e-03)))
-    q = vfma(s, vall(real(1.19825839466702e-06)), vall(real(1.18534705686654e-04)))
-    q = vfma(s, q, vall(real(2.26843463243900e-03)))
-    q = vfma(s, q, vall(real(4.89352518554385e-03)))
-    return vquotient(v * p, q)
+    return vquotient(*tanh_terms(x))
 
 
 @device

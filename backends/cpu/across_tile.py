@@ -23,6 +23,7 @@ from netdsl.backends.cpu.simd import (
     within,
     write,
 )
+from netdsl.backends.cpu.tile import Loops
 
 ACROSS_PLACES = (("c", "c_at"), ("d", "d_at"), ("a", "a_at"), ("b", "b_at"))
 """The arrays of the tile, and where they begin."""
@@ -34,7 +35,7 @@ ACROSS_LOOPS = (("n0", "a0", "b0"), ("n1", "a1", "b1"), ("n2", "a2", "b2"), ("n"
 """The four sums, outermost first: how many, and how far ``a`` and ``b`` go."""
 
 
-class AcrossTile:
+class AcrossTile(Loops):
     """Writes the tile of one size: its accumulators, and the loops around them."""
 
     def __init__(self, builder, rows, wide, spread, p, sums):
@@ -96,26 +97,6 @@ class AcrossTile:
             line = self.moved(c, ir.Constant(LONG, r), "cr")
             for t, total in enumerate(sums):
                 act(total, self.moved(line, ir.Constant(LONG, t), "ct"))
-
-    def moved(self, where, times, stride):
-        """So many strides on."""
-        return self.b.gep(where, [self.b.mul(times, self.p[stride])])
-
-    def loop(self, count, body):
-        """A loop over ``range(count)``."""
-        b = self.b
-        before = b.block
-        head, turn, done = (b.append_basic_block(name) for name in ("head", "turn", "done"))
-        b.branch(head)
-        b.position_at_end(head)
-        i = b.phi(LONG)
-        i.add_incoming(ir.Constant(LONG, 0), before)
-        b.cbranch(b.icmp_signed("<", i, self.p[count]), turn, done)
-        b.position_at_end(turn)
-        body(i)
-        i.add_incoming(b.add(i, ir.Constant(LONG, 1)), b.block)
-        b.branch(head)
-        b.position_at_end(done)
 
 
 def across_sizes(spread):

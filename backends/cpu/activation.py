@@ -24,8 +24,8 @@ def put_or_add(out, i, value, add, left):
 
 
 @device
-def tanh_of(x):
-    """``tanh`` within 5 units in the last place of a float32, by the rational function of Eigen."""
+def tanh_terms(x):
+    """What ``tanh`` is the quotient of, in single precision: the rational function of Eigen."""
     v = vmin(vall(real(7.9053111076)), vmax(vall(real(-7.9053111076)), x))
     s = v * v
     p = vfma(s, vall(real(-2.76076847742355e-16)), vall(real(2.00018790482477e-13)))
@@ -37,7 +37,14 @@ def tanh_of(x):
     q = vfma(s, vall(real(1.19825839466702e-06)), vall(real(1.18534705686654e-04)))
     q = vfma(s, q, vall(real(2.26843463243900e-03)))
     q = vfma(s, q, vall(real(4.89352518554385e-03)))
-    return v * p / q
+    return v * p, q
+
+
+@device
+def tanh_of(x):
+    """``tanh`` within 5 units in the last place of a float32."""
+    above, below = tanh_terms(x)
+    return above / below
 
 
 @device

@@ -62,13 +62,7 @@ def bias_total(first, last, scratch, out, sums, rows: int, c: int, add: int):
         put_vector(out, k, total, c - k)
 
 
-def spread_tasks(count: int, c: int) -> int:
-    """A task for about so many numbers."""
-    size = max(SHARE // c, TURN)
-    return (count + size - 1) // size
-
-
-@task(tasks=spread_tasks)
+@task(tasks=bias_rows)
 def spread_bias(first, last, scratch, out, bias, count: int, c: int, step: int):
     """The bias at every position, for kernels that add to what is there."""
     size = max(SHARE // c, TURN)

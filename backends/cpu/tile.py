@@ -36,7 +36,31 @@ ARGUMENTS = (
 )  # fmt: skip
 
 
-class Tile:
+class Loops:
+    """What writers of tiles share: ``b`` writes code, ``p`` are the function's numbers by name."""
+
+    def moved(self, where, times, stride):
+        """So many strides on."""
+        return self.b.gep(where, [self.b.mul(times, self.p[stride])])
+
+    def loop(self, count, body):
+        """A loop over ``range(count)``."""
+        b = self.b
+        before = b.block
+        head, turn, done = (b.append_basic_block(name) for name in ("head", "turn", "done"))
+        b.branch(head)
+        b.position_at_end(head)
+        i = b.phi(LONG)
+        i.add_incoming(ir.Constant(LONG, 0), before)
+        b.cbranch(b.icmp_signed("<", i, self.p[count]), turn, done)
+        b.position_at_end(turn)
+        body(i)
+        i.add_incoming(b.add(i, ir.Constant(LONG, 1)), b.block)
+        b.branch(head)
+        b.position_at_end(done)
+
+
+class Tile(Loops):
     """Writes one tile: ``rows`` times ``wide`` accumulators, and three loops around them."""
 
     def __init__(self, builder, wide, packed, rows, p):
@@ -114,26 +138,6 @@ class Tile:
             for v, total in enumerate(sums):
                 where = self.b.gep(line, [ir.Constant(LONG, v * LANES)])
                 act(total, where, v == self.wide - 1)
-
-    def moved(self, where, times, stride):
-        """So many strides on."""
-        return self.b.gep(where, [self.b.mul(times, self.p[stride])])
-
-    def loop(self, count, body):
-        """A loop over ``range(count)``."""
-        b = self.b
-        before = b.block
-        head, turn, done = (b.append_basic_block(name) for name in ("head", "turn", "done"))
-        b.branch(head)
-        b.position_at_end(head)
-        i = b.phi(LONG)
-        i.add_incoming(ir.Constant(LONG, 0), before)
-        b.cbranch(b.icmp_signed("<", i, self.p[count]), turn, done)
-        b.position_at_end(turn)
-        body(i)
-        i.add_incoming(b.add(i, ir.Constant(LONG, 1)), b.block)
-        b.branch(head)
-        b.position_at_end(done)
 
 
 def tile_function(module, wide, packed):

@@ -130,9 +130,7 @@ class Lowering:
         self.notes: dict[Any, Any] = {}
         self.told = Notes(training)
         self.readers: dict[Buffer, list[int]] = {}
-        self.writers: dict[Buffer, list[int]] = {}
         for i, call in enumerate(self.calls):
-            self.writers.setdefault(call.out.buffer, []).append(i)
             self.owned.setdefault(call.owner, []).append(i)
             for buffer in {operand.buffer for operand in call.operands()}:
                 self.readers.setdefault(buffer, []).append(i)

@@ -39,19 +39,23 @@ def source(low: Lowering, x: Buffer) -> tuple[dict[str, Operand | None], dict[st
     return {"x": made.x, "coef": made.coef}, numbers
 
 
+def winners(low: Lowering, call: Call) -> Operand | None:
+    """Where training keeps which of its inputs each output is."""
+    if not low.training:
+        return None
+    found = low.aux(call, "index", call.out.buffer.tensor.size, batch=True)
+    low.notes[call.owner] = found
+    return low.operand(found)
+
+
 def max_forward(low: Lowering, call: Call) -> bool:
     """``y``, and for training which element of its window each is."""
     x, y = buffer_of(call, "x"), low.of_owner(call)["y"]
     low.take(call, y)
     reads, numbers = source(low, x)
-    index = None
-    if low.training:
-        found = low.aux(call, "index", y.out.buffer.tensor.size, batch=True)
-        low.notes[call.owner] = found
-        index = low.operand(found)
     out = y.out.buffer
     numbers |= {**geometry(call, x, out), "step": low.step(out)}
-    low.emit(max_pool, low.operand(out), {**reads, "index": index}, numbers)
+    low.emit(max_pool, low.operand(out), {**reads, "index": winners(low, y)}, numbers)
     return True
 
 
@@ -112,13 +116,8 @@ def global_max_forward(low: Lowering, call: Call) -> bool:
     x, y = buffer_of(call, "x"), low.of_owner(call)["y"]
     low.take(call, y)
     reads, numbers = source(low, x)
-    index = None
-    if low.training:
-        found = low.aux(call, "index", y.out.buffer.tensor.size, batch=True)
-        low.notes[call.owner] = found
-        index = low.operand(found)
     numbers |= whole_picture(low, x)
-    low.emit(global_max, low.operand(y.out.buffer), {**reads, "index": index}, numbers)
+    low.emit(global_max, low.operand(y.out.buffer), {**reads, "index": winners(low, y)}, numbers)
     return True
 
 
