@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from importlib.resources import files
@@ -49,15 +49,11 @@ class File:
 
 @dataclass(frozen=True)
 class Emitted:
-    """A module's text, the texts of the kernels that it imports, by file stem, and their base.
-
-    ``room`` tells the bytes that its model takes with a batch of so many samples.
-    """
+    """A module's text, the texts of the kernels that it imports, by file stem, and their base."""
 
     text: str
     kernels: dict[str, str]
     base: File
-    room: Callable[[int], int]
 
     def files(self) -> dict[str, str]:
         """All files by stem; the module is the last."""
@@ -111,7 +107,7 @@ def emit_cached(schedule: Schedule, target: Target, about: str, real: str = "f4"
     body = [engine, *counting(schedule.calls()), model.text()]
     imports.append("import numpy as np")
     module = _module(about, [*imports, base.names(body), *lines], body)
-    return Emitted(module, texts, base, lambda batch: target.room(schedule, batch, real))
+    return Emitted(module, texts, base)
 
 
 def base_file(target: Target, real: str) -> File:

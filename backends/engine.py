@@ -58,27 +58,50 @@ class Engine:
             name: (slice(start, start + math.prod(sizes)), sizes)
             for name, sizes, start, *_ in self.WEIGHTS
         }
-        size = sum(math.prod(sizes) for _, sizes in self._places.values())
-        self._flat = {name: empty((size,), real) for name in ("weight", "dweight", *self.SLOTS)}
+        self._flat = {name: empty(shape, kind) for name, (shape, kind) in self.lasting().items()}
         self._state = {name: empty(sizes, real) for name, sizes, _ in self.STATE}
-        shapes = {
-            name: (extent(self.batch, sizes, batched, lies), TYPES[kind])
-            for name, sizes, kind, batched, lies in self.VALUES
-        }
-        self._values = memory_of(shapes, self.LIVES)
+        self._values = memory_of(self.passing(self.batch), self.LIVES)
         self.nothing = empty((0,), real)
         self._bound = {}
-        self.reset(seed)
+        self._draw(seed)
+
+    @classmethod
+    def lasting(cls):
+        """The shapes and types of what outlives a step: weights, and what belongs to them."""
+        size = sum(math.prod(sizes) for _, sizes, *_ in cls.WEIGHTS)
+        return dict.fromkeys(("weight", "dweight", *cls.SLOTS), ((size,), real))
+
+    @classmethod
+    def passing(cls, batch):
+        """The shapes and types of the tensors of a step."""
+        return {
+            name: (extent(batch, sizes, batched, lies), TYPES[kind])
+            for name, sizes, kind, batched, lies in cls.VALUES
+        }
+
+    @classmethod
+    def room(cls, batch):
+        """The bytes of all arrays of an engine for batches of so many samples.
+
+        What threads have for themselves while they work is not counted.
+        """
+        shapes = [*cls.lasting().values(), *((sizes, real) for _, sizes, _ in cls.STATE)]
+        sizes = [math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes]
+        return sum(sizes) + room_of(cls.passing(batch), cls.LIVES)
 
     def reset(self, seed=0):
         """Draw the weights anew from the seed, and forget what training has learnt."""
+        for array in self._flat.values():
+            copy_in(array, np.zeros(array.shape, real))
+        self._draw(seed)
+
+    def _draw(self, seed):
+        """Begin with weights from a seed, where all else that lasts is zero."""
         self.seed = operator.index(seed)
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
         self.step = 0
         self._ready = False
-        for array in self._flat.values():
-            copy_in(array, np.zeros(array.shape, real))
         for number, (name, sizes, _, law, value) in enumerate(self.WEIGHTS):
             generator = np.random.Generator(np.random.Philox(key=[self.seed, number]))
             self._put("weight", name, draw(generator, law, value, sizes))

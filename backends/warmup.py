@@ -5,6 +5,7 @@ Run as a program, it compiles the kernels that it is told: ``warmup DIRECTORY ST
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -32,8 +33,8 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[st
         return missing
     command = [sys.executable, "-P", "-m", "netdsl.backends.warmup", str(directory)]
     running = [
-        subprocess.Popen([*command, *missing[i::workers]], stderr=subprocess.DEVNULL)
-        for i in range(workers)
+        subprocess.Popen([*command, *share], stderr=subprocess.DEVNULL)
+        for share in shares(directory, missing, workers)
     ]
     try:
         while any(process.poll() is None for process in running):
@@ -57,11 +58,28 @@ def uncompiled(directory: Path, stems: list[str]) -> list[str]:
     return [stem for stem in stems if stem not in known]
 
 
+def shares(directory: Path, stems: list[str], workers: int) -> list[list[str]]:
+    """What each process compiles: the longest texts first, each for who has the least so far."""
+    size = {stem: (directory / f"{stem}.py").stat().st_size for stem in stems}
+    found: list[list[str]] = [[] for _ in range(workers)]
+    for stem in sorted(stems, key=lambda stem: -size[stem]):
+        min(found, key=lambda share: sum(map(size.__getitem__, share))).append(stem)
+    return found
+
+
 def main(directory: str, *stems: str) -> None:
-    """Compile kernels, each from its file, so that they are in the cache."""
+    """Compile kernels, each from its file, and what kernels share, so that they are in the cache.
+
+    Nothing is run, so that kernels do not wait for the tiles that they call.
+    """
+    gc.disable()  # what Numba makes stays in use
     for stem in stems:
-        module = import_from(Path(directory), stem)
-        vars(module)[f"k_{stem.rpartition('_')[0]}"].compile()
+        module = vars(import_from(Path(directory), stem))
+        if kernel := module.get(f"k_{stem.rpartition('_')[0]}"):
+            sys.modules[type(kernel).__module__].promise_tiles()
+            kernel.compile()
+        else:
+            module["compile_shared"]()
 
 
 if __name__ == "__main__":

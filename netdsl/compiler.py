@@ -158,9 +158,22 @@ class Net:
         return emit(self.schedule(), _target(device), about)
 
     def module(self, device: str | None = None) -> ModuleType:
-        """The imported module of the network: its kernels come from the cache."""
+        """The imported module of the network, from the cache."""
+        from netdsl.backends.emit import emit_cached
+        from netdsl.backends.known import known
+        from netdsl.backends.loader import load
+
         device = self._device(device)
-        return _import(self._emitted(device), device, None)[0]
+
+        def emit() -> Emitted:
+            return emit_cached(self.schedule(), _target(device), self.name)
+
+        if _own_words():
+            return load(emit())
+        recipe = (str(self.recipe_name), str(self.recipe is None))
+        texts = (f"{path}\0{source.text}" for path, source in self.sources.items())
+        parts = (device, self.file.span.source.name, self.name, *recipe, *texts)
+        return known((*parts, format_file(self.file)), emit)
 
     def compile(
         self, device: str | None = None, batch: int | None = None, seed: int | None = None,
@@ -182,11 +195,11 @@ class Net:
         if batch is not None and batch < 1:
             raise ValueError(f"batch must be 1 or more, not {batch}")
         device = self._device(device)
-        emitted = self._emitted(device)
+        module = self.module(device)
         if batch is None:
-            batch = recipe.batch if recipe else modest_batch(emitted.room)
-        check_memory(emitted.room, batch)
-        module, missing = _import(emitted, device, report)
+            batch = recipe.batch if recipe else modest_batch(module.Model.room)
+        check_memory(module.Model.room, batch)
+        missing = _compile(module, device, report)
         engine = module.Model(
             seed=seed if seed is not None else (recipe.seed if recipe else 0),
             batch=batch,
@@ -200,12 +213,6 @@ class Net:
     def _device(self, device: str | None) -> str:
         """``cpu`` or ``cuda``: what is asked for, else what the recipe says, else what is there."""
         return choose_device(device or (self.recipe.device if self.recipe else "auto"))
-
-    def _emitted(self, device: str) -> Emitted:
-        """The texts of the network's module, for the cache."""
-        from netdsl.backends.emit import emit_cached
-
-        return emit_cached(self.schedule(), _target(device), self.name)
 
     def setting(self, key: str) -> Span | None:
         """Where the recipe sets a key."""
@@ -325,15 +332,20 @@ def _no_cuda() -> str | None:
     return None if cuda.is_available() else "there is no GPU, or no driver for it"
 
 
-def _import(emitted: Emitted, device: str, report: Report | None) -> tuple[ModuleType, bool]:
-    """The module of a network, and whether kernels must still be compiled."""
-    from netdsl.backends.loader import load as load_module
-    from netdsl.backends.loader import write
+def _own_words() -> bool:
+    """Whether there are ops besides netdsl's, whose code can be anywhere."""
+    ops = (op for kind in REGISTRY.values() for op in kind.values())
+    return any(not op.__module__.startswith("netdsl.") for op in ops)
+
+
+def _compile(module: ModuleType, device: str, report: Report | None) -> list[str]:
+    """Compile what no cache holds, as far as many cores can; returns the kernels that are left."""
+    from netdsl.backends.known import stems
+    from netdsl.backends.loader import cache_directory
     from netdsl.backends.warmup import warm_up
 
-    kernels = list(emitted.kernels)
-    missing = warm_up(write(emitted)[0], kernels, report) if device == "cpu" else kernels
-    return load_module(emitted), bool(missing)
+    needed = stems(module)
+    return warm_up(cache_directory(), needed, report) if device == "cpu" else needed[:-1]
 
 
 def _target(device: str) -> Target:

@@ -8,11 +8,6 @@ from dataclasses import dataclass
 from netdsl.schedule import Schedule
 
 
-def whole_room(schedule: Schedule, batch: int, real: str) -> int:
-    """The bytes of all tensors: each has memory of its own."""
-    return schedule.memory(batch, 4 if real == "f4" else 8)
-
-
 @dataclass(frozen=True)
 class Target:
     """A machine that kernels are generated for.
@@ -20,15 +15,13 @@ class Target:
     ``base`` is the text that begins every generated module in a precision (f4, f8): it defines
     ``kernel`` and ``device``. ``loops`` writes a kernel that visits every element of its output.
     ``lower`` puts faster kernels in the place of those that it knows, and does not change what is
-    computed. ``room`` tells the bytes that a lowered schedule takes with a batch of so many
-    samples, in a precision.
+    computed.
     """
 
     name: str
     base: Callable[[str], str]
     loops: Callable[[KernelPlan], str]
     lower: Callable[[Schedule, str], Schedule] = lambda schedule, real: schedule
-    room: Callable[[Schedule, int, str], int] = whole_room
 
 
 @dataclass(frozen=True)

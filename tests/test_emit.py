@@ -237,9 +237,12 @@ print(len(passes.buffer))
 
 def test_a_second_process_compiles_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NETDSL_CACHE", str(tmp_path))
+    compiled: set[Path] = set()
     for first, written in [(True, SMALL), (False, SMALL), (False, SMALL.replace("0.1", "0.4"))]:
         done = subprocess.run(
             [sys.executable, "-c", COUNT, written], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        assert (int(done.stdout) > 0) == first
+        before, compiled = compiled, set(tmp_path.rglob("*.nbi"))
+        assert (compiled != before) == first
+        assert first or done.stdout == "0\n"

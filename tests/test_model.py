@@ -14,8 +14,6 @@ import numpy as np
 import pytest
 from networks import HEAD, SGD, batches, text
 
-from netdsl.backends.cpu import CPU
-from netdsl.backends.emit import emit_cached
 from netdsl.compiler import Net, load_source
 from netdsl.errors import RunError
 from netdsl.runtime.batches import order
@@ -509,7 +507,7 @@ def test_a_batch_that_nobody_chose(free: int | None, batch: int, monkeypatch) ->
 
 def room(net: Net, batch: int) -> int:
     """What is asked before training: the bytes that a batch of so many samples needs."""
-    return emit_cached(net.schedule(), CPU, "about").room(batch)
+    return net.module("cpu").Model.room(batch)
 
 
 @pytest.mark.parametrize(

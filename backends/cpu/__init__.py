@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.base import base_text
 from netdsl.backends.cpu.lower import lower
-from netdsl.backends.cpu.room import room
 from netdsl.backends.task_text import head
 from netdsl.target import KernelPlan, Target
 
@@ -79,4 +78,4 @@ def _rows(plan: KernelPlan) -> str:
     return "\n".join([*lines, "", "", _kernel(plan, "rows", body)])
 
 
-CPU = Target(name="cpu", base=base_text, loops=loops, lower=lower, room=room)
+CPU = Target(name="cpu", base=base_text, loops=loops, lower=lower)

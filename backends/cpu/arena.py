@@ -1,5 +1,7 @@
 """The memory of a step: tensors that are never wanted at the same time share a place."""
 
+import math
+
 import numpy as np
 
 LINE = 64  # tensors begin with a line of the cache
@@ -7,9 +9,7 @@ LINE = 64  # tensors begin with a line of the cache
 
 def memory_of(shapes, lives):
     """An array for every tensor of a step, of its shape and type, all in one piece of memory."""
-    sizes = {
-        n: int(np.prod(shape)) * np.dtype(kind).itemsize for n, (shape, kind) in shapes.items()
-    }
+    sizes = sizes_of(shapes)
     places, size = arrange(sizes, lives)
     arena = np.zeros(size + 2 * LINE, np.uint8)
     start = -arena.ctypes.data % LINE
@@ -18,6 +18,18 @@ def memory_of(shapes, lives):
         .view(shapes[name][1])
         .reshape(shapes[name][0])
         for name, at in places.items()
+    }
+
+
+def room_of(shapes, lives):
+    """The bytes of that memory."""
+    return arrange(sizes_of(shapes), lives)[1]
+
+
+def sizes_of(shapes):
+    """The bytes of every tensor by itself."""
+    return {
+        name: math.prod(shape) * np.dtype(kind).itemsize for name, (shape, kind) in shapes.items()
     }
 
 

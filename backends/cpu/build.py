@@ -18,7 +18,7 @@ def build(body: Callable[..., Any], real: str = "f4", **baked: Any) -> Callable[
     assert declared is not None, f"{body.__name__} is no task"
     base = File("base_cpu", base_text(real))
     file = kernel_file(task_text(declared, real, tuple(baked.items())), body.__name__, base)
-    directory, stem = write(Emitted(file.text, {}, base, room=lambda batch: 0))
+    directory, stem = write(Emitted(file.text, {}, base))
     compiled = getattr(import_from(directory, stem), f"k_{body.__name__}")
     program = import_from(directory, base.stem).Program
 

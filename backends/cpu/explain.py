@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from inspect import signature
 from typing import Any
 
+from netdsl.backends.cpu.arena import arrange
 from netdsl.backends.cpu.lower.notes import FUSED, LAZY, WRITTEN
-from netdsl.backends.cpu.room import arena
+from netdsl.backends.model_text import ModelText, key, lives
 from netdsl.backends.override import task_of
-from netdsl.schedule import Call, Counted, Note, Number, Scaled, Schedule, Symbol
+from netdsl.schedule import Buffer, Call, Counted, Note, Number, Scaled, Schedule, Symbol
 
 ELEMENT = 4
-"""The bytes of a number: float32."""
+"""The bytes of a number: float32, and whole numbers are as long."""
 MADE = ("y", "dx", "dweight")
 """The tensors of a layer that people know."""
 
@@ -107,7 +108,10 @@ class Memory:
 
 def memory(schedule: Schedule, batch: int) -> Memory:
     """What the engine will allocate for a lowered schedule, by the engine's own arrangement."""
-    sizes, spans, together = arena(schedule, batch, "f4")
+    own = ModelText(schedule).own()
+    sizes = {key(buffer): size(buffer, batch) for buffer in own}
+    spans = {key(buffer): value for buffer, value in lives(schedule, own).items()}
+    _, together = arrange(sizes, spans)
     held = ELEMENT * schedule.size
     order = sorted(sizes, key=lambda name: (-sizes[name], name))
     # The first of the spans is that of training, the last that of prediction.
@@ -121,6 +125,11 @@ def memory(schedule: Schedule, batch: int) -> Memory:
         work=ELEMENT * max((scratch(call, batch) for call in steps(schedule)), default=0),
         tensors=tuple(Lived(name, sizes[name], *spans[name][which]) for name in order),
     )
+
+
+def size(buffer: Buffer, batch: int) -> int:
+    """The bytes of a tensor of a step."""
+    return ELEMENT * buffer.tensor.size * (batch if buffer.tensor.batch else 1)
 
 
 def steps(schedule: Schedule) -> tuple[Call, ...]:

@@ -2,17 +2,13 @@ import inspect
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc, njit
+from numba import cfunc
 from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-# Sums may be reordered, so that loops use SIMD; NaN and infinity stay what they are.
-FAST = {"reassoc", "contract", "nsz", "arcp"}
-# A division by zero is infinite or NaN, as everywhere else in numerical code.
-OPTIONS = {"fastmath": FAST, "error_model": "numpy"}
-device = njit(forceinline=True, **OPTIONS)  # becomes a part of what calls it
-routine = njit(**OPTIONS)  # is called
+from netdsl.backends.cpu.part import OPTIONS, device
+
 lanes = range  # a sample is the work of one thread
 ELEMENTS = {"f4": types.float32, "f8": types.float64, "i4": types.int32, "i8": types.int64}
 ENTRY = types.void(types.intp, types.intp, types.intp, types.intp, types.intp)

@@ -17,6 +17,7 @@ from numba.extending import intrinsic
 
 from netdsl.backends.cpu.machine import real
 from netdsl.backends.cpu.prelude import RECORDING
+from netdsl.backends.cpu.tile import compile_tiles
 
 ADDRESS, TABLE, TASKS, GRAIN, AFTER = range(5)  # the columns of a program
 APART = 8  # counters are so far apart that no two share a line of the cache
@@ -261,6 +262,14 @@ def execute(table, counters, threads, own, clock, thread):
         take(shared, i * apart, 1)
     if thread == 0:
         wait(shared, last * apart, threads)
+
+
+def compile_shared():
+    """Compile what all networks run, or read it from the cache."""
+    compile_tiles()
+    table, counters = types.int64[:, ::1], types.int64[:, :, ::1]
+    own = types.Array(types.float32 if real is np.float32 else types.float64, 2, "C")
+    execute.compile((table, counters, types.int64, own, types.int64[::1], types.int64))
 
 
 class Team:

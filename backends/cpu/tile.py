@@ -201,15 +201,25 @@ def tiles(which, c, d, a, b, ci, start, cols, rows, ai, ak, bk, n1, a1, b1, n2, 
 
 
 @cache
-def provide_tiles():
-    """Let compiled code find the tiles; they are compiled, or read from the cache, once."""
+def compile_tiles():
+    """Compile the tiles, or read them from the cache."""
     kind = types.void(*[types.int64] * (4 + len(ARGUMENTS)))
     try:
-        made = cfunc(kind, cache=True)(tiles)
+        return cfunc(kind, cache=True)(tiles)
     except RuntimeError:  # where they cannot be kept they are compiled anew each time
-        made = cfunc(kind)(tiles)
-    binding.add_symbol(SYMBOL, made.address)
-    return made
+        return cfunc(kind)(tiles)
+
+
+def provide_tiles():
+    """Let compiled code find the tiles."""
+    if not binding.address_of_symbol(SYMBOL):
+        binding.add_symbol(SYMBOL, compile_tiles().address)
+
+
+def promise_tiles():
+    """Let code that calls tiles be compiled, in a process that runs none of it."""
+    if not binding.address_of_symbol(SYMBOL):
+        binding.add_symbol(SYMBOL, 1)
 
 
 def make_tile(wide, packed):

@@ -93,3 +93,8 @@ def record(passes, values, threads=None):
 def memory_of(shapes, lives):
     """An array for every tensor of a step, of its shape and type."""
     return {name: empty(*shape) for name, shape in shapes.items()}
+
+
+def room_of(shapes, lives):
+    """The bytes of all of them."""
+    return sum(math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes.values())
