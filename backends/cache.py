@@ -1,8 +1,8 @@
 """The cache of compiled kernels: where it is, what is in it, and how it stays below a limit.
 
 A folder of it belongs to one set of versions. There the files of a kernel, or of a network's
-module, have one stem: the text ``STEM.py``, and in ``__pycache__`` what Python and Numba made of
-it. They come and go together. A process whose files another one removes compiles them again.
+module, have one stem: the text ``STEM.py``, and in ``__pycache__`` what Python and compilers made
+of it. They come and go together. A process whose files another one removes compiles them again.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ HOUR = 3600.0
 _FOLDER = re.compile(r"netdsl[\w.+]+-numba[\w.+]+-numpy[\w.+]+-[\w.-]+", re.ASCII)
 _STEM = r"(?P<stem>\w+_[0-9a-f]{20})"
 _TEXT = re.compile(rf"(?P<passing>\.)?{_STEM}\.py(?(passing)\.\w+)", re.ASCII)
-_MADE = re.compile(rf"{_STEM}\.[\w.-]+\.(nbi|nbc|pyc)(?P<passing>\.(tmp\.)?\w+)?", re.ASCII)
+_MADE = re.compile(rf"{_STEM}\.[\w.-]+\.(o|nbi|nbc|pyc)(?P<passing>\.(tmp\.)?\w+)?", re.ASCII)
 _SIZE = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)\s*(?:([kmgt])(i)?)?b?", re.ASCII | re.IGNORECASE)
 _ORDER = {".nbi": 0, ".nbc": 1, ".pyc": 2}
 

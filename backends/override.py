@@ -13,6 +13,8 @@ from functools import cached_property
 from typing import Any, TypeVar
 
 Body = TypeVar("Body", bound=Callable[..., Any])
+words = "words"
+"""The annotation of an operand that is an array of 32-bit whole numbers."""
 
 
 @dataclass(frozen=True)

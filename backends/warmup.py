@@ -53,8 +53,8 @@ def warm_up(directory: Path, stems: list[str], report: Report | None) -> list[st
 
 
 def uncompiled(directory: Path, stems: list[str]) -> list[str]:
-    """The kernels that Numba's cache beside them does not have, by one look at the directory."""
-    known = {path.name.partition(".")[0] for path in (directory / "__pycache__").glob("*.nbi")}
+    """The kernels without machine code beside them, by one look at the directory."""
+    known = {path.name.partition(".")[0] for path in (directory / "__pycache__").glob("*.o")}
     return [stem for stem in stems if stem not in known]
 
 

@@ -35,7 +35,7 @@ def put(folder: Path, name: str, used: float = 0, size: int = 100) -> str:
     made = folder / "__pycache__"
     made.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{stem}.py", made / f"{stem}.cpython-311.pyc"]
-    paths += [made / f"{stem}.k_{name}.locals.f-13.py311.{end}" for end in ("nbi", "1.nbc")]
+    paths += [made / f"{stem}.k_{name}.{HASH}.o", made / f"{stem}.k_{name}-13.py311.nbi"]
     for path in paths:
         path.write_bytes(bytes(size // len(paths)))
         os.utime(path, (time() - 3600 * used,) * 2)
@@ -96,11 +96,15 @@ def test_only_what_netdsl_wrote_is_removed(home: Path, capsys: Capture) -> None:
     before = files(root.parent)
     put(home, "kernel")
     put(root / OLD, "kernel")
-    for path in (home / f".kernel_{HASH}.py.a1b2_3d4", made / f"kernel_{HASH}.k.1.nbc.tmp.0123"):
+    for path in (
+        home / f".kernel_{HASH}.py.a1b2_3d4",
+        made / f"kernel_{HASH}.k.1.nbc.tmp.0123",
+        made / f"kernel_{HASH}.k_kernel.{HASH}.o.a1b2_3d4",
+    ):
         path.write_bytes(bytes(12))
         os.utime(path, (time() - 7200,) * 2)  # left by an accident
     assert run("cache", "--clear") == 0
-    assert capsys.readouterr().out == f"removed 10 files, 224 B, from {root}\n"
+    assert capsys.readouterr().out == f"removed 11 files, 236 B, from {root}\n"
     assert files(root.parent) == before
     assert not (root / OLD).exists()
     assert run("cache", "--clear") == 0

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from cpu_kernels import NOTHING, gaps
+from cpu_kernels import NOTHING, gaps, lazy
 from cpu_unplanned import run_unplanned
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netdsl.backends.cpu.build import build
 from netdsl.backends.cpu.dense import dense_forward, dense_input, dense_pack
 from netdsl.backends.cpu.dense_plan import (
     FEW,
+    HIGH,
     SAMPLES,
     WEIGHTS,
     dense_numbers,
     dense_packed_size,
     input_numbers,
+    weight_numbers,
+    weight_parts_size,
 )
+from netdsl.backends.cpu.dense_weight import dense_weight, dense_weight_sum
 from netdsl.backends.cpu.machine import LANES
 
 SIZES = st.integers(1, 70) | st.sampled_from([128, 130, 257, 300])
@@ -92,15 +97,17 @@ def backward(data: st.DataObject) -> None:
     rng = np.random.default_rng(0)
     y, ref = rng.standard_normal((2, n, co)).astype(np.float32)
     weight = rng.standard_normal((co, ci)).astype(np.float32)
-    masked = data.draw(st.booleans())
+    masked, cut = data.draw(st.booleans()), data.draw(st.booleans())
+    act = rng.standard_normal((n, ci)).astype(np.float32)
     out = np.ones((n, ci + more), np.float32)
     run_unplanned(
         dense_input, out=out, y=gaps(y, co + more), ref=gaps(ref, co) if masked else NOTHING,
-        weight=weight, n=n, ci=ci, co=co, step=ci + more, y_step=co + more, ref_step=co, add=add,
-        lo=-0.5, hi=1.0, **plan,
+        weight=weight, act=act if cut else NOTHING, n=n, ci=ci, co=co, step=ci + more,
+        y_step=co + more, ref_step=co, add=add, lo=-0.5, hi=1.0, act_lo=-0.7, act_hi=0.9, **plan,
     )  # fmt: skip
     dy = np.where((ref > -0.5) & (ref < 1), y, 0) if masked else y
     wanted = dy.astype(float) @ weight.astype(float) + add
+    wanted = np.where((act > -0.7) & (act < 0.9), wanted, 0) if cut else wanted
     np.testing.assert_allclose(out[:, :ci], wanted, rtol=0, atol=2e-5 * np.sqrt(co))
     assert (out[:, ci:] == 1).all()
 
@@ -116,3 +123,64 @@ def test_input(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_input_long(data: st.DataObject) -> None:
     backward(data)
+
+
+def weights(data: st.DataObject) -> None:
+    n, ci, co = data.draw(SIZES), data.draw(SIZES), data.draw(SIZES)
+    more, add = data.draw(st.sampled_from([0, 3])), data.draw(st.integers(0, 1))
+    plan = weight_numbers(n, ci, co)
+    if data.draw(st.booleans()):
+        pieces = st.integers(1, 5)
+        high = max(plan["high"], min(data.draw(pieces), -(-co // HIGH)))
+        wide = max(plan["wide"], min(data.draw(pieces), -(-ci // (2 * LANES))))
+        plan = {"high": high, "wide": wide, "chunks": min(data.draw(pieces), n)}
+    form = data.draw(st.sampled_from(["plain", "passed", "backward"]))
+    rng = np.random.default_rng(0)
+    x, y = rng.standard_normal((n, ci)).astype(np.float32), lazy(rng, n, co, form)
+    out = np.ones((co, ci), np.float32)
+    bias = np.ones(co if data.draw(st.booleans()) else 0, np.float32)
+    parts = np.full(plan["chunks"] * (ci + 1) * co, np.nan, np.float32)
+    told = {"n": n, "ci": ci, "co": co, "add": add, "dbias": bias, "parts": parts, **plan}
+    run_unplanned(
+        dense_weight, out=out, x=gaps(x, ci + more), y=gaps(y.x, co + more), y_coef=y.coef,
+        y_ref=gaps(y.ref, co + 1) if y.ref.size else NOTHING, x_step=ci + more, y_step=co + more,
+        y_ref_step=co + 1, y_lo=y.lo, y_hi=y.hi, **told,
+    )  # fmt: skip
+    run_unplanned(dense_weight_sum, out=out, **told)
+    bound = 2e-5 * np.sqrt(n) * (1 + np.abs(y.value).max())
+    wanted = y.value.T.astype(float) @ x.astype(float) + add
+    np.testing.assert_allclose(out, wanted, rtol=0, atol=bound)
+    if bias.size:
+        np.testing.assert_allclose(bias, y.value.sum(0) + add, rtol=0, atol=bound)
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_weight(data: st.DataObject) -> None:
+    weights(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_weight_long(data: st.DataObject) -> None:
+    weights(data)
+
+
+def test_weight_in_double_precision() -> None:
+    n, ci, co = 37, 70, 45
+    rng, nothing = np.random.default_rng(0), np.zeros(0)
+    x, y, out, bias = rng.random((n, ci)), rng.random((n, co)), np.zeros((co, ci)), np.zeros(co)
+    build(dense_weight, real="f8")(
+        out=out.reshape(-1), dbias=bias, parts=nothing, x=x.reshape(-1), y=y.reshape(-1),
+        y_ref=nothing, y_coef=nothing, n=n, ci=ci, co=co, x_step=ci, y_step=co, y_ref_step=0,
+        add=0, y_lo=0.0, y_hi=0.0,
+    )  # fmt: skip
+    np.testing.assert_allclose(out, y.T @ x, rtol=1e-12)
+    np.testing.assert_allclose(bias, y.sum(0), rtol=1e-12)
+
+
+def test_chunks_of_weights_fit_whatever_the_batch() -> None:
+    for ci, co in ((1, 1), (70, 50), (128, 512), (4096, 3)):
+        room = weight_parts_size(1 << 20, ci, co)
+        assert all(weight_parts_size(n, ci, co) <= room for n in (1, 511, 5000, 1 << 19))

@@ -12,11 +12,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netdsl.backends.cpu.build import build
+from netdsl.backends.cpu.lower.lowering import COUNT
+from netdsl.backends.cpu.lower.ways import winograd_tile
 from netdsl.backends.cpu.winograd import winograd_forward
 from netdsl.backends.cpu.winograd_pack import winograd_pack, winograd_pack_size
 from netdsl.backends.cpu.winograd_plan import (
-    winograd_chunks,
-    winograd_pays,
+    winograd_parts_size,
     winograd_sum_rows,
 )
 from netdsl.backends.cpu.winograd_weight import winograd_weight, winograd_weight_sum
@@ -139,7 +140,7 @@ def check_forward(layer):
     bias = layer.draw(layer.co) if layer.bias else none
     out = layer.draw(layer.n, *layer.out, layer.co + layer.extra)
     want = np.einsum("abnhwi,oiab->nhwo", windows(x, layer.pad, layer.out), weight, optimize=True)
-    scale = np.sqrt((want**2).mean() / (np.clip(want, *layer.bounds) ** 2).mean() + 1e-30)
+    scale = np.sqrt((want**2).mean() / ((np.clip(want, *layer.bounds) ** 2).mean() + 1e-30))
     want = want + (bias if layer.bias else 0)
     want = want + (out[..., : layer.co].astype(np.float64) if layer.add else 0)
     want = np.clip(want, *layer.bounds)
@@ -184,25 +185,29 @@ def check_backward(layer):
     same(layer, out[..., : layer.ci], want + before)
 
 
-def weight_gradient(layer, x, y, out):
-    """Run both kernels of the gradient by the weights."""
-    chunks = winograd_chunks(layer.m, layer.n, layer.ci, layer.co, *layer.out)
-    parts = np.full(chunks * out.size if chunks > 1 else 0, np.nan, out.dtype)
-    sizes = {**layer.geometry, "m": layer.m, "size": out.size, "add": layer.add}
-    layer.run(winograd_weight, **sizes, **x, **y, out=out, parts=parts)
-    layer.run(winograd_weight_sum, **sizes, out=out, parts=parts)
+def weight_gradient(layer, x, y, out, bias):
+    """Run both kernels of the gradient by the weights, and by the bias if there is one."""
+    geometry = {name: layer.geometry[name] for name in ("m", "n", "ci", "co", "o1", "o2")}
+    parts = np.full(winograd_parts_size(**geometry), np.nan, out.dtype)
+    sizes = {**layer.geometry, "add": layer.add, "dbias": bias, "parts": parts}
+    layer.run(winograd_weight, **sizes, **x, **y, out=out)
+    layer.run(winograd_weight_sum, **sizes, out=out)
 
 
 def check_weight(layer):
     x, made_x = lazy_tensor(layer, layer.ci, layer.size)
     y, made_y = lazy_tensor(layer, layer.co, layer.out, "y")
     out = layer.draw(layer.co * layer.ci * 9)
-    before = out.astype(np.float64) if layer.add else 0
+    bias = layer.draw(layer.co if layer.bias else 0)
+    before, bias_before = [a.astype(np.float64) if layer.add else 0 for a in (out, bias)]
     met = windows(made_x, layer.pad, layer.out)
     want = np.einsum("abnhwi,nhwo->oiab", met, made_y, optimize=True).ravel()
     scale = 1 + np.sqrt(layer.n * layer.out[0] * layer.out[1]) / 16
-    weight_gradient(layer, x, y, out)
+    weight_gradient(layer, x, y, out, bias)
     same(layer, out, want + before, scale)
+    if layer.bias:
+        most = abs(made_y).sum((0, 1, 2)).max()
+        assert abs(bias - made_y.sum((0, 1, 2)) - bias_before).max() < BOUNDS[layer.real, 2] * most
 
 
 CHECKS = {"forward": check_forward, "backward": check_backward, "weight": check_weight}
@@ -232,6 +237,7 @@ def test_many_layers(way, layer):
     "sizes",
     [
         {"n": 40, "ci": 16, "co": 16, "size": (32, 32)},  # several blocks, several chunks
+        {"n": 9, "ci": 300, "co": 270, "size": (32, 32)},  # a long sum in a single chunk
         {"n": 2, "ci": 200, "co": 300, "size": (4, 4)},  # several shares, several parts
         {"n": 1, "ci": 1, "co": 1, "size": (1, 80), "pad": (2, 0)},  # an axis of one
         {"n": 1, "ci": 2, "co": 2, "size": (3, 3), "pad": (0, 0)},  # a single output
@@ -250,13 +256,26 @@ def test_threads_change_no_bit(m):
         x, _ = lazy_tensor(layer, layer.ci, layer.size)
         y, _ = lazy_tensor(layer, layer.co, layer.out, "y")
         gradient = np.zeros(layer.co * layer.ci * 9, np.float32)
-        weight_gradient(layer, x, y, gradient)
-        outcomes.append(gradient.tobytes())
+        bias = np.zeros(layer.co, np.float32)
+        weight_gradient(layer, x, y, gradient, bias)
+        outcomes.append(gradient.tobytes() + bias.tobytes())
     assert len(set(outcomes)) == 1
 
 
-def test_where_it_pays():
-    assert winograd_pays(2, 64, 64, 64, 32, 32)
-    assert winograd_pays(4, 8, 256, 256, 14, 14)
-    assert not winograd_pays(2, 64, 3, 64, 32, 32)  # few channels: all goes into the form
-    assert not winograd_pays(4, 1, 512, 512, 2, 2)  # tiles that are mostly outside of the picture
+@pytest.mark.parametrize(
+    ("channels", "size", "best"),
+    [
+        ((64, 64), 32, 4),
+        ((256, 256), 4, 2),  # few tiles: the forms of the weights are much of the work
+        ((3, 64), 32, 0),  # few channels: all goes into the form
+        ((512, 512), 2, 0),  # tiles that are mostly outside of the picture
+    ],
+)
+def test_where_it_pays(channels, size, best):
+    axes = {f"{name}{axis}": 1 for name in "iokds" for axis in range(3)} | {"groups": 1, "p0": 0}
+    for axis in "12":
+        axes |= {f"i{axis}": size, f"o{axis}": size, f"k{axis}": 3, f"p{axis}": 1}
+    geometry = {"n": COUNT, "ci": channels[0], "co": channels[1], **axes}
+    assert winograd_tile(geometry, 4) == best
+    assert winograd_tile(geometry, 2) == min(best, 2)
+    assert winograd_tile(geometry, 0) == 0

@@ -243,6 +243,6 @@ def test_a_second_process_compiles_nothing(tmp_path: Path, monkeypatch: pytest.M
             [sys.executable, "-c", COUNT, written], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stderr
-        before, compiled = compiled, set(tmp_path.rglob("*.nbi"))
+        before, compiled = compiled, set(tmp_path.rglob("*.o"))
         assert (compiled != before) == first
         assert first or done.stdout == "0\n"

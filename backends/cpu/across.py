@@ -13,7 +13,7 @@ from netdsl.backends.cpu.activation import tanh_terms
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vless, vload, vstore
 from netdsl.backends.override import task
-from netdsl.kernel import device, real, routine
+from netdsl.kernel import device, real
 
 
 def across_tasks(n):
@@ -37,14 +37,6 @@ def slope_of(y, act, low, high):
     """The derivative of an activation, of what it gave: of a clamp (0) or of ``tanh`` (1)."""
     zero, one = vall(real(0)), vall(real(1))
     return one - y * y if act == 1 else vless(low, y, vless(y, high, one, zero), zero)
-
-
-@routine
-def slope_block(out, o, y, size, act, lo, hi):
-    """A block times the derivative of the activation that gave ``y``."""
-    low, high = vall(real(lo)), vall(real(hi))
-    for i in range(o, o + size, LANES):
-        vstore(out, i, vload(out, i) * slope_of(vload(y, i), act, low, high))
 
 
 @device

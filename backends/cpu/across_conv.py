@@ -3,35 +3,16 @@
 from __future__ import annotations
 
 from netdsl.backends.cpu.across import (
-    across_tasks,
     copy_vectors,
     put_zeros,
     quick_tanh,
-    slope_block,
 )
 from netdsl.backends.cpu.across_tile import across_spread
 from netdsl.backends.cpu.machine import LANES, REGISTERS
 from netdsl.backends.cpu.pool import end_tap, first_tap
 from netdsl.backends.cpu.simd import vall, vload, vmax, vmin, vstore
-from netdsl.backends.override import task
+from netdsl.backends.cpu.winograd_tiles import ONE
 from netdsl.kernel import device, real, routine
-
-
-def padded_memory(ci, i0, i1, i2, o2, k2, s2, p2, d2):
-    """A block of images with padded rows; nothing where no window reaches padding."""
-    width = max(p2 + i2, (o2 - 1) * s2 + (k2 - 1) * d2 + 1)
-    return ci * i0 * i1 * width * LANES if width > i2 else 0
-
-
-def gradient_memory(co, o0, o1, o2):
-    """A block of gradients, with a zero before and behind every row."""
-    return co * o0 * o1 * (o2 + 2) * LANES
-
-
-@device
-def width_of(i2, o2, k2, s2, p2, d2):
-    """How long a row of the input is with the padding that windows reach."""
-    return max(p2 + i2, (o2 - 1) * s2 + (k2 - 1) * d2 + 1)
 
 
 @routine
@@ -97,51 +78,25 @@ def activate(out, o, step, rows, columns, act, lo, hi):
 
 
 @routine
-def forward_block(
-    out, o, x, i, width, weight, bias, ci, co, i0, i1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
-    p0, p1, d0, d1, d2, lo, hi, act,
+def direct_rows(
+    out, o, begin, end, x, i, width, weight, bias, ci, co, i0, i1, o0, o1, o2, k0, k1, k2,
+    s0, s1, s2, p0, p1, d0, d1, d2, act, lo, hi,
 ):  # fmt: skip
-    """`across_forward` of one block, whose rows are padded to a width."""
+    """Some rows of the outputs of all channels, from rows that are padded to a width."""
     line, taps, size = width * LANES, k0 * k1 * k2, o0 * o1 * o2 * LANES
-    for p in range(o0 * o1):
-        start0, start1 = p // o1 * s0 - p0, p % o1 * s1 - p1
+    for p in range(begin, end):
+        at, start0, start1 = o + p * o2 * LANES, p // o1 * s0 - p0, p % o1 * s1 - p1
         u, v = first_tap(start0, d0), first_tap(start1, d1)
         spread_row(
-            out, o + p * o2 * LANES, size, LANES, co, o2, bias, 0, 1 if bias.size else 0,
+            out, at, size, ONE * LANES, co, o2, bias, ONE * 0, 1 if bias.size else 0,
             weight, (u * k1 + v) * k2, ci * taps,
             x, i + ((start0 + u * d0) * i1 + start1 + v * d1) * line, s2 * LANES,
             ci, taps, i0 * i1 * line,
             end_tap(start0, d0, k0, i0) - u, k1 * k2, d0 * i1 * line,
             end_tap(start1, d1, k1, i1) - v, k2, d1 * line,
-            k2, 1, d2 * LANES,
+            k2, ONE * 1, d2 * LANES,
         )  # fmt: skip
-        activate(out, o + p * o2 * LANES, size, co, o2, act, lo, hi)
-
-
-# fmt: off
-@task(tasks=across_tasks, memory=padded_memory)
-def across_forward(
-    first, last, scratch, out, x, weight, bias, n: int, ci: int, co: int,
-    i0: int, i1: int, i2: int, o0: int, o1: int, o2: int, k0: int, k1: int, k2: int,
-    s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
-    out_lo: float, out_hi: float, act: int,
-):
-    """Convolution, bias, a clamp to ``out_lo..out_hi`` (``act`` 0) or ``tanh`` for float32 (1)."""
-    width = width_of(i2, o2, k2, s2, p2, d2)
-    for t in range(first, last):
-        i, o = t * ci * i0 * i1 * i2 * LANES, t * co * o0 * o1 * o2 * LANES
-        if width > i2:
-            pad_rows(scratch, 0, x, i, ci * i0 * i1, i2, p2, width)
-            forward_block(
-                out, o, scratch, 0, width, weight, bias, ci, co, i0, i1, o0, o1, o2,
-                k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2, out_lo, out_hi, act,
-            )
-        else:
-            forward_block(
-                out, o, x, i, i2, weight, bias, ci, co, i0, i1, o0, o1, o2,
-                k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2, out_lo, out_hi, act,
-            )
-# fmt: on
+        activate(out, at, size, co, o2, act, lo, hi)
 
 
 @device
@@ -179,7 +134,7 @@ def inner_taps(place, tap, step, window, dilation):
 
 @routine
 def backward_row(
-    out, o, size, b, width, weight, ci, co, i2, q0, q1, o0, o1, o2,
+    out, o, size, b, b_at, width, weight, ci, co, i2, q0, q1, o0, o1, o2,
     k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
 ):  # fmt: skip
     """A row of the gradient: for every remainder of its columns by the stride a product.
@@ -205,34 +160,12 @@ def backward_row(
             j = max(0, -((o2 - 1 - place - k) // apart))
             j_end = min(count, (place + k + some - 1) // apart + 1)
             spread_row(
-                out, o + (f + k * s2) * LANES, size, s2 * LANES, ci, some, weight, 0, 0,
+                out, o + (f + k * s2) * LANES, size, s2 * LANES, ci, some, weight, ONE * 0, ONE * 0,
                 weight, (u * k1 + v) * k2 + w + j * step2, taps,
-                b, (row + place + k - j * apart) * LANES, LANES,
+                b, b_at + (row + place + k - j * apart) * LANES, ONE * LANES,
                 co, ci * taps, o0 * o1 * line,
                 us, step0 * k1 * k2, -(step0 * d0 // s0) * o1 * line,
                 vs, step1 * k2, -(step1 * d1 // s1) * line,
                 j_end - j, step2, -apart * LANES,
             )  # fmt: skip
             k += some
-
-
-# fmt: off
-@task(tasks=across_tasks, memory=gradient_memory)
-def across_backward(
-    first, last, scratch, out, dy, weight, y, n: int, ci: int, co: int,
-    i0: int, i1: int, i2: int, o0: int, o1: int, o2: int, k0: int, k1: int, k2: int,
-    s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
-    y_lo: float, y_hi: float, act: int,
-):
-    """The gradient by the input; where an activation gave that, as ``y``, by what it was given."""
-    width, size = o2 + 2, i0 * i1 * i2 * LANES
-    for t in range(first, last):
-        pad_rows(scratch, 0, dy, t * co * o0 * o1 * o2 * LANES, co * o0 * o1, o2, 1, width)
-        for p in range(i0 * i1):
-            backward_row(
-                out, t * ci * size + p * i2 * LANES, size, scratch, width, weight, ci, co, i2,
-                p // i1 + p0, p % i1 + p1, o0, o1, o2, k0, k1, k2, s0, s1, s2, p2, d0, d1, d2,
-            )
-        if y.size:
-            slope_block(out, t * ci * size, y, ci * size, act, y_lo, y_hi)
-# fmt: on

@@ -12,6 +12,7 @@ from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import (
     INT,
     LONG,
+    VECTOR,
     Vector,
     load_part,
     mask,
@@ -85,21 +86,19 @@ def turn_square(typing, out, o, step, x, i, x_step, rows, columns, put, add):
         ]
         vectors = lanes_turned(builder, vectors)
         place = pointer(context, builder, sig.args[0], to, o)
-        adding = splat_flag(builder, builder.icmp_signed("!=", add, ir.Constant(LONG, 0)))
-        lines = lines_of(builder, place, step, columns, mask(builder, put))
-        for value, (where, flags) in zip(vectors, lines, strict=True):
-            old = load_part(builder, where, builder.and_(flags, adding))
-            store_part(builder, builder.fadd(value, old), where, flags)
+        lines = list(lines_of(builder, place, step, columns, mask(builder, put)))
+        sums = [builder.alloca(VECTOR) for _ in lines]
+        for value, total in zip(vectors, sums, strict=True):
+            builder.store(value, total)
+        with builder.if_then(builder.icmp_signed("!=", add, ir.Constant(LONG, 0))):
+            for total, line in zip(sums, lines, strict=True):
+                builder.store(builder.fadd(builder.load(total), load_part(builder, *line)), total)
+        for total, line in zip(sums, lines, strict=True):
+            store_part(builder, builder.load(total), *line)
         return context.get_dummy_value()
 
     i = types.intp
     return types.void(out, i, i, x, i, i, i, i, i, i), code
-
-
-def splat_flag(builder, flag):
-    """A flag in every lane."""
-    kind = ir.VectorType(ir.IntType(1), LANES)
-    return builder.select(flag, ir.Constant(kind, [1] * LANES), ir.Constant(kind, [0] * LANES))
 
 
 @intrinsic

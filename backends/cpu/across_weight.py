@@ -6,8 +6,10 @@ behind it the gradient by the bias. A following kernel adds the rows in their or
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.across import across_tasks, end_place, first_place
-from netdsl.backends.cpu.across_conv import most_rows, pad_rows, width_of
+from netdsl.backends.cpu.across import end_place, first_place, put_zeros
+from netdsl.backends.cpu.across_conv import most_rows
+from netdsl.backends.cpu.across_gradient import gradient_rows
+from netdsl.backends.cpu.across_plan import CLOSE_BY
 from netdsl.backends.cpu.across_tile import across_inner
 from netdsl.backends.cpu.across_turn import lane_sums
 from netdsl.backends.cpu.lazy import put_vector, take_vector
@@ -20,19 +22,10 @@ PORTION = 512
 """So many weights are a task of the sum."""
 
 
-CLOSE_BY = 400
-"""So many vectors of the gradient meet all taps before the next ones do: they stay near."""
-
-
-def across_parts(n, ci, co, k0, k1, k2):
-    """How many numbers `across_weight` leaves to `across_weight_sum`."""
-    return (n + LANES - 1) // LANES * co * (ci * k0 * k1 * k2 + 1)
-
-
-def part_memory(ci, co, i0, i1, i2, o2, k0, k1, k2, s2, p2, d2):
-    """A block of images with padded rows, and sums of some channels."""
-    width = max(p2 + i2, (o2 - 1) * s2 + (k2 - 1) * d2 + 1)
-    return (ci * i0 * i1 * width + 6 * (ci * k0 * k1 * k2 + 1)) * LANES
+@device
+def band_of(rows, wide):
+    """How many rows of a gradient are made at a time."""
+    return max(1, min(rows, CLOSE_BY // wide))
 
 
 def piece_tasks(ci, co, k0, k1, k2):
@@ -48,18 +41,17 @@ def most_taps():
 
 @routine
 def tap_row(
-    c, c_at, rows, step, dy, a_at, o1, o2, x, b_at,
-    size, places0, b1, places1, b2, k2, s2, d2, fresh,
+    c, c_at, rows, step, taps, start, dy, a_at, ar, x, b_at, bt,
+    n1, a1, b1, n2, a2, b2, n, ak, bk,
 ):  # fmt: skip
-    """What a row of ``k2`` taps gets from some places of ``rows`` channels of ``size`` numbers."""
+    """What a row of ``taps`` gets from some places of ``rows`` channels, added with ``start``."""
     tap = 0
-    while tap < k2:
-        wide = min(most_taps(), k2 - tap)
+    while tap < taps:
+        wide = min(most_taps(), taps - tap)
         across_inner(
-            c, c_at + tap * LANES, c, 0, dy, a_at, x, b_at + tap * d2 * LANES,
-            rows, wide, 0 if fresh else 1, step, LANES, size, d2 * LANES,
-            1, 0, 0, 1, 0, 0,
-            places0, o1 * o2 * LANES, b1, places1, o2 * LANES, b2, o2, LANES, s2 * LANES,
+            c, c_at + tap * LANES, c, 0, dy, a_at, x, b_at + tap * bt,
+            rows, wide, start, step, LANES, ar, bt,
+            1, 0, 0, 1, 0, 0, n1, a1, b1, n2, a2, b2, n, ak, bk,
         )  # fmt: skip
         tap += wide
 
@@ -81,38 +73,37 @@ def add_positions(sums, s, x, i, step, rows, count, fresh):
 
 
 @routine
-def weight_rows(
-    sums, s, rows, dy, i, x, b, width, ci, i0, i1, o0, o1, o2, k0, k1, k2, s0, s1, s2,
-    p0, p1, d0, d1, d2,
+def weight_band(
+    sums, s, rows, dy, i, wide, lines, left, top, bottom, x, b, width, ci, i0, i1, o0, o1, o2,
+    k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
 ):  # fmt: skip
-    """The sums of some channels out, vectors still: of all their weights, then of their bias.
+    """What a band of some channels out adds to the sums of their weights, then of their bias.
 
-    They are made band after band of the gradient.
+    Planes of the gradient have ``lines`` rows of ``wide`` vectors, the band's first row at ``i``;
+    the first position is ``left`` from the begin of a row, and besides there are zeros.
     """
-    taps, line = k0 * k1 * k2, width * LANES
-    band = max(1, min(o1, CLOSE_BY // (rows * o2)))
-    for top in range(0, o1, band):
-        for r in range(ci * k0):
-            c, u = r // k0, r % k0
-            start0 = u * d0 - p0
-            f0 = first_place(start0, s0)
-            count0 = max(0, end_place(start0, s0, i0, o0) - f0)
-            for v in range(k1):
-                start1 = v * d1 - p1
-                f1 = max(top, first_place(start1, s1))
-                count1 = max(0, min(top + band, end_place(start1, s1, i1, o1)) - f1)
-                tap_row(
-                    sums, s + (r * k1 + v) * k2 * LANES, rows, ci * taps * LANES,
-                    dy, i + (f0 * o1 + f1) * o2 * LANES, o1, o2,
-                    x, b + ((c * i0 + start0 + f0 * s0) * i1 + start1 + f1 * s1) * line,
-                    o0 * o1 * o2 * LANES, count0, s0 * i1 * line, count1, s1 * line, k2, s2, d2,
-                    top == 0,
-                )  # fmt: skip
-        for f0 in range(o0):  # the bias, while the gradient is near
-            add_positions(
-                sums, s + rows * ci * taps * LANES, dy, i + (f0 * o1 + top) * o2 * LANES,
-                o0 * o1 * o2 * LANES, rows, min(band, o1 - top) * o2, top == 0 and f0 == 0,
+    taps, line, pitch = k0 * k1 * k2, width * LANES, wide * LANES
+    for r in range(ci * k0):
+        c, u = r // k0, r % k0
+        start0 = u * d0 - p0
+        f0 = first_place(start0, s0)
+        count0 = max(0, end_place(start0, s0, i0, o0) - f0)
+        for v in range(k1):
+            start1 = v * d1 - p1
+            f1 = max(top, first_place(start1, s1))
+            count1 = max(0, min(bottom, end_place(start1, s1, i1, o1)) - f1)
+            tap_row(
+                sums, s + (r * k1 + v) * k2 * LANES, rows, ci * taps * LANES, k2, 1 if top else 0,
+                dy, i + (f0 * lines + f1 - top) * pitch + left * LANES, o0 * lines * pitch,
+                x, b + ((c * i0 + start0 + f0 * s0) * i1 + start1 + f1 * s1) * line,
+                d2 * LANES, count0, lines * pitch, s0 * i1 * line,
+                count1, pitch, s1 * line, o2, LANES, s2 * LANES,
             )  # fmt: skip
+    for f0 in range(o0):  # the bias, while the gradient is near
+        add_positions(
+            sums, s + rows * ci * taps * LANES, dy, i + f0 * lines * pitch,
+            o0 * lines * pitch, rows, (bottom - top) * wide, top == 0 and f0 == 0,
+        )  # fmt: skip
 
 
 @routine
@@ -125,53 +116,38 @@ def add_lanes(out, o, sums, s, count, lanes):
 
 @routine
 def weight_block(
-    parts, o, lanes, dy, i, x, b, width, sums, s, ci, co, i0, i1, o0, o1, o2,
-    k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
+    parts, o, lanes, x, b, width, own, y_at, wide, left, w, s, plane, dy, index, y, ci, co, i0, i1,
+    o0, o1, o2, k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2, act, lo, hi, kind, pool,
 ):  # fmt: skip
-    """A row of `across_weight`."""
-    each, size = ci * k0 * k1 * k2, o0 * o1 * o2
-    groups = -(-co // most_rows(min(most_taps(), k2), 5))
-    high, more, row = co // groups, co % groups, 0
-    for g in range(groups):
-        count = high + (g < more)
-        at = i + row * size * LANES
-        weight_rows(
-            sums, s, count, dy, at, x, b, width, ci, i0, i1, o0, o1, o2,
-            k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
-        )  # fmt: skip
-        add_lanes(parts, o + row * each, sums, s, count * each, lanes)
-        add_lanes(parts, o + co * each + row, sums, s + count * each * LANES, count, lanes)
-        row += count
+    """The gradients of a block of images by weights and bias.
 
-
-# fmt: off
-@task(tasks=across_tasks, memory=part_memory, writes=("parts",))
-def across_weight(
-    first, last, scratch, parts, x, dy, n: int, ci: int, co: int,
-    i0: int, i1: int, i2: int, o0: int, o1: int, o2: int, k0: int, k1: int, k2: int,
-    s0: int, s1: int, s2: int, p0: int, p1: int, p2: int, d0: int, d1: int, d2: int,
-):
-    """The gradients by weights and bias of every block of images; `across_weight_sum` follows.
-
-    ``parts`` has `across_parts` numbers.
+    That by the output is made band after band, so that a band meets all taps while it is near. All
+    of it is left behind if its rows have a zero on the ``left`` and behind.
     """
-    width = width_of(i2, o2, k2, s2, p2, d2)
-    sums = ci * i0 * i1 * width * LANES
-    for t in range(first, last):
-        o, lanes = t * co * (ci * k0 * k1 * k2 + 1), min(LANES, n - t * LANES)
-        i, b = t * co * o0 * o1 * o2 * LANES, t * ci * i0 * i1 * i2 * LANES
-        if width > i2:
-            pad_rows(scratch, 0, x, b, ci * i0 * i1, i2, p2, width)
-            weight_block(
-                parts, o, lanes, dy, i, scratch, 0, width, scratch, sums, ci, co, i0, i1,
-                o0, o1, o2, k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
-            )
-        else:
-            weight_block(
-                parts, o, lanes, dy, i, x, b, width, scratch, sums, ci, co, i0, i1,
-                o0, o1, o2, k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
-            )
-# fmt: on
+    each, pitch = ci * k0 * k1 * k2, wide * LANES
+    groups = -(-co // most_rows(min(most_taps(), k2), 5))
+    for r in range(co * o0 * o1 if left else 0):
+        put_zeros(own, y_at + r * pitch, left)
+        put_zeros(own, y_at + r * pitch + (left + o2) * LANES, wide - left - o2)
+    for g in range(groups):
+        begin, end = g * co // groups, (g + 1) * co // groups
+        band = band_of(o1, wide)
+        lines, at = (o1, y_at + begin * o0 * o1 * pitch) if left else (band, y_at)
+        for top in range(0, o1, band):
+            bottom, place = min(o1, top + band), at + (top * pitch if left else 0)
+            for c in range((end - begin) * o0):
+                gradient_rows(
+                    own, place + c * lines * pitch + left * LANES, pitch, own, w, dy, index, y,
+                    plane + begin + c // o0, c % o0, top, bottom, o0, o1, o2, act, lo, hi,
+                    kind, pool,
+                )  # fmt: skip
+            weight_band(
+                own, s, end - begin, own, place, wide, lines, left, top, bottom, x, b, width,
+                ci, i0, i1, o0, o1, o2, k0, k1, k2, s0, s1, s2, p0, p1, d0, d1, d2,
+            )  # fmt: skip
+        count = (end - begin) * each
+        add_lanes(parts, o + begin * each, own, s, count, lanes)
+        add_lanes(parts, o + co * each + begin, own, s + count * LANES, end - begin, lanes)
 
 
 @routine
@@ -187,23 +163,14 @@ def add_blocks(out, o, parts, i, step, rows, count, add):
         put_vector(out, o + k, total, left)
 
 
+# fmt: off
 @task(tasks=piece_tasks, writes=("out", "dbias"))
 def across_weight_sum(
-    first,
-    last,
-    scratch,
-    out,
-    dbias,
-    parts,
-    n: int,
-    ci: int,
-    co: int,
-    k0: int,
-    k1: int,
-    k2: int,
-    add: int,
+    first, last, scratch, out, dbias, parts,
+    n: int, ci: int, co: int, k0: int, k1: int, k2: int, add: int,
 ):
     """The gradients by weights, and by the bias where ``dbias`` is given: sums of all blocks."""
+    # fmt: on
     weights = co * ci * k0 * k1 * k2
     rows, pieces = (n + LANES - 1) // LANES, (weights + PORTION - 1) // PORTION
     for t in range(first, last):

@@ -11,8 +11,8 @@ from netdsl.backends.cpu import machine
 from netdsl.backends.task_text import plain_text
 
 PARTS = (
-    "simd", "tile", "across_quotient", "across_tile", "across_turn", "part", "prelude", "program",
-    "arena",
+    "simd", "part", "compiled", "tile", "across_quotient", "across_tile", "across_turn", "prelude",
+    "team", "program", "arena",
 )  # fmt: skip
 
 

@@ -6,6 +6,8 @@ same taps, and the gradient is a convolution of stride 1 over ``dy`` with these 
 
 from __future__ import annotations
 
+import numpy as np
+
 from netdsl.backends.cpu.conv_block import (
     DEEP,
     NARROW,
@@ -23,7 +25,7 @@ from netdsl.backends.cpu.conv_gather import wipe
 from netdsl.backends.cpu.conv_pack import panel_count, panel_wide, phase_of
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.override import task
-from netdsl.kernel import routine
+from netdsl.kernel import real, routine
 
 
 def conv_back_tasks(
@@ -80,6 +82,7 @@ def conv_backward(
     high, width = (i1 + s1 - 1) // s1, (i2 + s2 - 1) // s2
     blocks = blocks_of(n * ((i0 + s0 - 1) // s0), high, width, outer * o1 * o2)
     parts = parts_of(blocks, inner)
+    endless = real(-np.inf), real(np.inf)
     for t in range(first, last):
         block, part = t // parts, t % parts
         one, two = panels * part // parts, panels * (part + 1) // parts
@@ -103,7 +106,7 @@ def conv_backward(
                         scratch, scratch.size - (end - begin) * made[2] * many, out, step, channel,
                         y, y_step, y_ref, y_ref_step, y_coef, g * outer, co, y_lo, y_hi,
                         weight, place * outer * columns, columns, weight[:0], add,
-                        outer, many, begin, end,
+                        False, endless, outer, many, begin, end,
                         (o0, o1, o2), made, (n0, n1, n2), (1, 1, 1), (q0, q1, q2), (e0, e1, e2),
                         (i0, i1, i2), (s0, s1, s2), (r0, r1, r2),
                     )

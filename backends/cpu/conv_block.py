@@ -17,7 +17,7 @@ from netdsl.backends.cpu.conv_gather import (
 )
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
+from netdsl.backends.cpu.tile import BOUNDED, READ, ROW, ROWS, ended_1, ended_2
 from netdsl.kernel import device, routine
 
 POSITIONS = 256
@@ -37,7 +37,7 @@ NEAR = 320
 TALL = 12
 """Tiles of fewer rows read panels so often that it matters from where."""
 SHORT = 7
-"""Fewer positions do not fill a tile."""
+"""Fewer pictures, and rows of no more positions, do not fill a tile."""
 PARTS = 10
 """Channels are parted where there are fewer blocks than this."""
 NARROW = 4
@@ -46,7 +46,9 @@ FEW = 600
 """Numbers of so few columns stay near while a tile goes over several panels,"""
 PANELS = 1 << 17
 """which hold so many numbers."""
-FLAT, MATRIX, ROWED, PICTURED = 0, 1, 2, 3
+BRIEF = 210
+"""Where there are no more positions, panels go over them, so that weights are read once."""
+DIRECT, FLAT, MATRIX, ROWED, PICTURED = 0, 1, 2, 3, 4
 
 
 @device
@@ -86,28 +88,51 @@ def taps_inside(position, size, taps, stride, pad, apart):
 
 @routine
 def multiply(
-    c, c0, ci, start, d, d0, cols, count, a, a0, ai, b, b0, columns, further,
-    n1, a1, b1, n2, a2, n,
-):  # fmt: skip
-    """``count`` rows of a product with some panels, in tiles of about equally many rows."""
+    c, c0, ci, ends, cols, count, a, a0, ai, b, b0, columns, further, loops, turn, turns, across
+):
+    """``count`` rows of a product with some panels, in tiles of about equally many rows.
+
+    With ``across`` rows go over all panels, and meanwhile the next rows are brought nearer. Else
+    panels go over all rows, and the next panel is brought nearer: this is turn ``turn`` of
+    ``turns`` that these panels have.
+    """
+    (start, lo, hi, d, d0), (n1, a1, b1, n2, a2, b2, n) = ends, loops
     most = ROWS[columns // LANES - 1]
     tiles = (count + most - 1) // most
-    for t in range(tiles):
-        r = count * t // tiles
-        rows = count * (t + 1) // tiles - r
-        for j in range(0, cols, columns):
-            many = min(cols - j, columns)
-            at = b0 + j // columns * further
-            if many > LANES:
-                packed_2(
-                    c, c0 + r * ci + j, ci, start, d, d0 + j, many, rows, a, a0 + r * ai, ai, 1,
-                    b, at, columns, n1, a1, b1, n2, a2, n * columns, n,
-                )  # fmt: skip
-            else:
-                packed_1(
-                    c, c0 + r * ci + j, ci, start, d, d0 + j, many, rows, a, a0 + r * ai, ai, 1,
-                    b, at, columns, n1, a1, b1, n2, a2, n * columns, n,
-                )  # fmt: skip
+    panels = (cols + columns - 1) // columns
+    share = (columns + tiles * turns - 1) // (tiles * turns)
+    for i in range(tiles * panels):
+        t, p = (i // panels, i % panels) if across else (i % tiles, i // tiles)
+        r, j, at = count * t // tiles, p * columns, b0 + p * further
+        rows, many = count * (t + 1) // tiles - r, min(cols - j, columns)
+        done = (turn * tiles + t) * share
+        f, f0, fk, cf = b, at, 0, 0
+        if across:
+            cf = columns if p + 1 < panels else 0
+            if b2 == 0:  # a row is in one piece, and the next one behind it
+                fk = (most * ai + panels * n - 1) // (panels * n)
+                f, f0 = a, a0 + (r + rows) * ai + p * fk * n
+        elif done < columns and (p + 1 < panels or turns > 1):
+            f0, fk = at + further + done * n1 * n2 * n, share
+        if many > LANES:
+            ended_2(
+                c, c0 + r * ci + j, ci, start, d, d0 + j, many, rows, a, a0 + r * ai, ai, 1,
+                b, at, columns, n1, a1, b1, n2, a2, b2, n, lo, hi, f, f0, fk, cf,
+            )  # fmt: skip
+        else:
+            ended_1(
+                c, c0 + r * ci + j, ci, start, d, d0 + j, many, rows, a, a0 + r * ai, ai, 1,
+                b, at, columns, n1, a1, b1, n2, a2, b2, n, lo, hi, f, f0, fk, cf,
+            )  # fmt: skip
+
+
+@device
+def start_of(at, final, adds, biased):
+    """What tiles begin with at column ``at``, and whether they bound what they make."""
+    start = READ if at > 0 or adds else 0
+    if at == 0 and biased:
+        start += ROW
+    return start + BOUNDED if final else start
 
 
 @routine
@@ -164,119 +189,139 @@ def mode_of(first, last, sizes, made, taps, strides, pads):
             mode = FLAT
     elif whole and made[1] * made[2] <= SMALL and last - first >= SHORT * made[1]:
         mode = PICTURED
-    elif made[2] >= SHORT:
+    elif made[2] > SHORT:
         mode = ROWED
     return mode
 
 
+@routine
+def multiply_rows(
+    out, step, o, ends, cols, a, along, b, b0, columns, further, across, tap1, rows, n,
+    channels, first, last, sizes, made, taps, strides, pads, apart, lies, every, begin,
+):  # fmt: skip
+    """Rows of positions with some panels: ``rows`` of the rows of taps, from ``tap1`` on."""
+    line, items = taps[2] * channels, last - first
+    width = ((made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1) * channels
+    n2, n = (1, min(line, n)) if apart[2] == 1 else (taps[2], channels)
+    above, h = tap1 * apart[1], first % made[1]
+    place = place_of(first, made, lies, every, begin)
+    for item in range(items):
+        low, high = 0, taps[1]
+        top = h * strides[1] - pads[1]
+        if top < 0 or top + (taps[1] - 1) * apart[1] >= sizes[1]:
+            low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
+        low = min(max(low, tap1), tap1 + rows)
+        n1 = max(min(high, tap1 + rows) - low, 0)
+        loops = (
+            n1, apart[1] * width, line * columns, n2, apart[2] * channels, n * columns, n,
+        )  # fmt: skip
+        multiply(
+            out, place * step + o, every[2] * step, ends, cols, made[2],
+            a, (above + (low - tap1) * apart[1]) * width + along, strides[2] * channels,
+            b, b0 + (low - tap1) * line * columns, columns, further, loops, item, items, across,
+        )  # fmt: skip
+        h, above, place = h + 1, above + strides[1], place + every[1] * lies[2]
+        if h == made[1]:
+            h, above = 0, above + (taps[1] - 1) * apart[1] + 1 - strides[1]
+            place = place_of(first + item + 1, made, lies, every, begin)
+
+
+@routine
+def multiply_pictures(
+    out, step, o, ends, cols, a, gap, b, b0, columns, further, channels, across,
+    first, last, sizes, made, taps, strides, pads, apart, lies, every, begin,
+):  # fmt: skip
+    """Each position of small pictures with some panels, of all its taps that are inside."""
+    items = made[1] * made[2]
+    for item in range(items):
+        h, v = item // made[2], item % made[2]
+        low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
+        left, right = taps_inside(v, sizes[2], taps[2], strides[2], pads[2], apart[2])
+        a0 = (h * strides[1] - pads[1] + low * apart[1]) * sizes[2]
+        a0 = (a0 + v * strides[2] - pads[2] + left * apart[2]) * channels
+        many = right - left
+        n2, n = (1, many * channels) if apart[2] == 1 else (many, channels)
+        loops = (
+            high - low, apart[1] * sizes[2] * channels, taps[2] * channels * columns,
+            n2, apart[2] * channels, n * columns, n,
+        )  # fmt: skip
+        place = place_of(first + h, made, lies, every, begin) + v * every[2]
+        multiply(
+            out, place * step + o, lies[0] * lies[1] * lies[2] * step, ends, cols,
+            (last - first) // made[1], a, max(a0, 0), gap,
+            b, b0 + (low * taps[2] + left) * channels * columns, columns, further,
+            loops, item, items, across,
+        )  # fmt: skip
+
+
 @device
-def pictured(item, sizes, made, taps, strides, pads, apart, channels):
-    """What a position of small pictures sees: its first tap, where that reads, and how much."""
-    h, v = item // made[2], item % made[2]
-    low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
-    left, right = taps_inside(v, sizes[2], taps[2], strides[2], pads[2], apart[2])
-    a0 = (h * strides[1] - pads[1] + low * apart[1]) * sizes[2]
-    a0 = (a0 + v * strides[2] - pads[2] + left * apart[2]) * channels
-    many = right - left
-    n2, n = (1, many * channels) if apart[2] == 1 else (many, channels)
-    return low * taps[2] + left, max(a0, 0), high - low, n2, n
+def end_of(mode, at, deep, line, along, rows, near, most):
+    """Where the columns end that are taken together with column ``at``."""
+    if mode == ROWED:
+        if near and line > most:
+            return at + min((line - 1) // ((line - 1) // most + 1) + 1, line - along)
+        return at + rows * line
+    return min(at + DEEP, deep) if mode < PICTURED and mode != DIRECT else deep
 
 
 @routine
 def convolve(
     scratch, far, out, step, o, x, x_step, ref, ref_step, coef, k, all, lo, hi,
-    weight, w, columns, bias, add, channels, outer, first, last,
+    weight, w, columns, bias, add, bounded, bounds, channels, outer, first, last,
     sizes, made, taps, strides, pads, apart, lies, every, begin,
 ):  # fmt: skip
-    """Rows ``first`` to ``last`` of a convolution of one group."""
+    """Rows ``first`` to ``last`` of a convolution of one group, kept between ``bounds``."""
     line = taps[2] * channels
-    deep = taps[0] * taps[1] * line
+    deep, count = taps[0] * taps[1] * line, (last - first) * made[2]
     mode = mode_of(first, last, sizes, made, taps, strides, pads)
-    direct = mode == FLAT and coef.size == 0 and ref.size == 0
-    pictures = (last - first) // made[1]
+    if mode == FLAT and coef.size == 0 and ref.size == 0:
+        mode = DIRECT
     away = mode < ROWED and every != (1, 1, 1)
-    near = apart[2] == 1
-    width = (made[2] - 1) * strides[2] + (taps[2] - 1) * apart[2] + 1
-    a, c = x if direct else scratch, scratch if away else out
-    few = PANELS // (deep * columns) * columns if deep <= FEW else 0
-    some = max(few, columns)
+    near, further = apart[2] == 1, columns * deep
+    across = deep <= FEW and (mode >= ROWED or count > BRIEF)
+    some = outer if mode < ROWED else columns
+    if across:
+        some = max(PANELS // further, 1) * columns
     # No constants: for these, functions would be compiled once more.
-    tap0 = tap1 = along = at = min(deep, 0)
+    none = tap0 = tap1 = along = at = min(deep, 0)
     fits = ROWS[columns // LANES - 1]
     most = LONG if made[2] >= TALL * ((made[2] - 1) // fits + 1) else NEAR
     while at < deep:
-        rows, gap = taps[1], 0
-        if mode == ROWED:
-            rows = min(max(1, most // line), taps[1] - tap1)
-            stop = at + rows * line
-            if near and line > most:
-                stop = at + min((line - 1) // ((line - 1) // most + 1) + 1, line - along)
-        elif mode == PICTURED or direct:
-            stop = deep
-            gap = sizes[1] * sizes[2] * channels + LANES
-        else:
-            stop = min(at + DEEP, deep)
-            gap = stop - at + LANES
-        if not direct and (mode != ROWED or tap1 + along == 0):
+        rows = min(max(1, most // line), taps[1] - tap1)
+        stop = end_of(mode, at, deep, line, along, rows, near, most)
+        gap = (sizes[1] * sizes[2] * channels if mode == PICTURED else stop - at) + LANES
+        if mode != DIRECT and (mode != ROWED or tap1 + along == 0):
             gather(
                 mode, scratch, first, last, at, stop, tap0, gap, channels,
                 sizes, made, taps, strides, pads, apart,
                 x, x_step, ref, ref_step, coef, k, all, lo, hi,
             )  # fmt: skip
-        start = 1 if at > 0 or (add and not away) else 2 if bias.size > 0 else 0
+        start = start_of(at, bounded and stop == deep, add == 1 and not away, bias.size > 0)
         for j in range(0, outer, some):
-            cols = min(some, outer - j)
-            b0 = w + j * deep + at * columns
-            items, above, row, place = 1, tap1 * apart[1], first, first * made[2]
+            cols, b0 = min(some, outer - j), w + j * deep + at * columns
+            ends = (start, bounds[0], bounds[1], bias, o + j)
             if mode == ROWED:
-                items = last - first
+                multiply_rows(
+                    out, step, o + j, ends, cols, scratch, along, weight, b0, columns, further,
+                    across or j + cols == outer, tap1, rows, stop - at, channels, first, last,
+                    sizes, made, taps, strides, pads, apart, lies, every, begin,
+                )  # fmt: skip
             elif mode == PICTURED:
-                items = made[1] * made[2]
-            h = min(first, 0)
-            for item in range(items):
-                count, n1, n2, n, b = made[2], 1, 1, stop - at, b0
-                ai = x_step if direct else gap
-                a0 = first * made[2] * x_step + k if direct else 0
-                a1 = a2 = 0
-                if mode == ROWED:
-                    h = row % made[1] if item == 0 else h
-                    low, high = 0, taps[1]
-                    top = h * strides[1] - pads[1]
-                    if top < 0 or top + (taps[1] - 1) * apart[1] >= sizes[1]:
-                        low, high = taps_inside(h, sizes[1], taps[1], strides[1], pads[1], apart[1])
-                    low = min(max(low, tap1), tap1 + rows)
-                    n1 = max(min(high, tap1 + rows) - low, 0)
-                    a0 = (above + (low - tap1) * apart[1]) * width * channels + along
-                    b = b0 + (low - tap1) * line * columns
-                    a1, a2 = apart[1] * width * channels, apart[2] * channels
-                    ai = strides[2] * channels
-                    n2, n = (1, min(line, n)) if near else (taps[2], channels)
-                    place += every[1] * lies[2]
-                    if item == 0 or h == 0:
-                        place = place_of(row, made, lies, every, begin)
-                    row, h, above = row + 1, h + 1, above + strides[1]
-                    if h == made[1]:
-                        h, above = 0, above + (taps[1] - 1) * apart[1] + 1 - strides[1]
-                elif mode == PICTURED:
-                    tap, a0, n1, n2, n = pictured(
-                        item, sizes, made, taps, strides, pads, apart, channels
-                    )
-                    count, b = pictures, b0 + tap * channels * columns
-                    a1, a2 = apart[1] * sizes[2] * channels, apart[2] * channels
-                    place = place_of(first + item // made[2], made, lies, every, begin)
-                    place += item % made[2] * every[2]
-                else:
-                    count = (last - first) * made[2]
-                if mode == PICTURED:
-                    ci = lies[0] * lies[1] * lies[2] * step
-                elif away:
-                    ci = outer
-                else:
-                    ci = every[2] * step
+                multiply_pictures(
+                    out, step, o + j, ends, cols, scratch, gap, weight, b0, columns, further,
+                    channels, across, first, last,
+                    sizes, made, taps, strides, pads, apart, lies, every, begin,
+                )  # fmt: skip
+            else:
+                ai = x_step if mode == DIRECT else gap
+                ci = outer if away else step
+                to = far + j if away else first * made[2] * step + o + j
+                begun = first * made[2] * x_step + k if mode == DIRECT else none
+                loops = (none + 1, none, none, none + 1, none, none, stop - at)
                 multiply(
-                    c, far + j if away else place * step + o + j, ci, start, bias, o + j, cols,
-                    count, a, a0, ai, weight, b, columns, columns * deep,
-                    n1, a1, line * columns, n2, a2, n,
+                    scratch if away else out, to, ci, ends, cols, count,
+                    x if mode == DIRECT else scratch, begun, ai,
+                    weight, b0, columns, further, loops, none, none + 1, across,
                 )  # fmt: skip
         if mode == ROWED:
             along += stop - at

@@ -74,7 +74,7 @@ def conv_forward(
     tall = o1 if o1 * o2 <= SMALL else 1
     units = n * o0 * o1 // tall
     bounded = out_lo > -ENDLESS or out_hi < ENDLESS
-    biased = add == 1 and bias.size > 0
+    bounds = real(out_lo), real(out_hi)
     for t in range(first, last):
         block, part = t // parts, t % parts
         begin, end = units * block // blocks * tall, units * (block + 1) // blocks * tall
@@ -85,14 +85,14 @@ def conv_forward(
             convolve(
                 scratch, 0, out, step, channel, x, x_step, ref, ref_step, coef, g * inner, ci,
                 lo, hi, weight, (g * panels + one) * deep * columns, columns, bias, add,
-                inner, many, begin, end,
+                bounded, bounds, inner, many, begin, end,
                 (i0, i1, i2), (o0, o1, o2), (k0, k1, k2), (s0, s1, s2), (p0, p1, p2),
                 (d0, d1, d2), (o0, o1, o2), (1, 1, 1), (0, 0, 0),
             )
-            if bounded or biased or sums.size > 0:
+            if sums.size > 0:
                 finish(
                     out, begin * o2 * step + channel, step, (end - begin) * o2, many,
-                    bias, channel, biased, bounded, out_lo, out_hi,
+                    bias, channel, False, False, out_lo, out_hi,
                     sums, block * (2 * co + 1), co,
                 )
         if sums.size > 0 and part == 0:

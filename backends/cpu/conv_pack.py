@@ -9,12 +9,15 @@ taps, and each tap belongs to one phase. The panels of the phases follow one ano
 
 from __future__ import annotations
 
+from netdsl.backends.cpu.across_turn import turn_square
+from netdsl.backends.cpu.lazy import take_vector
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.simd import vload, vstore
 from netdsl.backends.override import task
-from netdsl.kernel import device, real
+from netdsl.kernel import device, routine
 
-SEVERAL = 9
-"""Numbers of so many rows of weights are copied at once, so that what is written stays near."""
+SEVERAL = 16
+"""The gradient's weights of so many output channels are turned before their taps are told apart."""
 
 
 def packed_size(lanes: int, ci: int, co: int, groups: int, k0: int, k1: int, k2: int) -> int:
@@ -61,8 +64,32 @@ def forward_panels(co: int, groups: int) -> int:
     return groups * -(-(co // groups) // (LANES if co // groups <= LANES else 2 * LANES))
 
 
+def forward_memory():
+    """A square of weights that is turned."""
+    return LANES * LANES
+
+
+@routine
+def pack_outputs(out, o, columns, weight, w, wide, inner, taps, scratch):
+    """A vector of output channels, ``wide`` of them: for every tap and input one beside another."""
+    deep = inner * taps
+    for q in range(0, deep, LANES):
+        count = min(LANES, deep - q)
+        if taps == 1:
+            at = o + q * columns
+            turn_square(out, at, columns, weight, w + q, deep, wide, count, LANES, 0)
+            continue
+        turn_square(scratch, 0, LANES, weight, w + q, deep, wide, count, LANES, 0)
+        i, tap = q // taps, q % taps
+        for j in range(count):
+            vstore(out, o + (tap * inner + i) * columns, vload(scratch, j * LANES))
+            tap += 1
+            if tap == taps:
+                i, tap = i + 1, 0
+
+
 # fmt: off
-@task(tasks=forward_panels)
+@task(tasks=forward_panels, memory=forward_memory)
 def pack_forward(
     first, last, scratch, out, weight,
     ci: int, co: int, groups: int, k0: int, k1: int, k2: int,
@@ -70,18 +97,13 @@ def pack_forward(
     taps, inner, outer = k0 * k1 * k2, ci // groups, co // groups
     columns, panels = panel_wide(outer) * LANES, panel_count(outer)
     for t in range(first, last):
-        channel = t % panels * columns
-        here = min(columns, outer - channel)
-        source = (t // panels * outer + channel) * inner * taps
-        target = t * taps * inner * columns
-        if here < columns:
-            out[target : target + taps * inner * columns] = real(0)
-        for c in range(0, inner, SEVERAL):
-            for j in range(here):
-                for i in range(c, min(c + SEVERAL, inner)):
-                    place = source + (j * inner + i) * taps
-                    for tap in range(taps):
-                        out[target + (tap * inner + i) * columns + j] = weight[place + tap]
+        for v in range(0, columns, LANES):
+            channel = t % panels * columns + v
+            wide = min(max(outer - channel, 0), LANES)
+            pack_outputs(
+                out, t * taps * inner * columns + v, columns,
+                weight, (t // panels * outer + channel) * inner * taps, wide, inner, taps, scratch,
+            )
 # fmt: on
 
 
@@ -90,8 +112,48 @@ def backward_panels(ci: int, groups: int) -> int:
     return groups * -(-(ci // groups) // (LANES if ci // groups <= LANES else 2 * LANES))
 
 
+def backward_memory(k0: int, k1: int, k2: int) -> int:
+    """A vector of channels of several windows, tap by tap."""
+    return SEVERAL * k0 * k1 * k2 * LANES
+
+
+@routine
+def turn_taps(scratch, weight, w, step, wide, taps, count):
+    """``count`` times the windows of a vector of channels, ``wide`` of them, tap by tap."""
+    for i in range(count):
+        at, to = w + i * step, i * taps * LANES
+        if taps == 1:
+            vstore(scratch, to, take_vector(weight, at, wide))
+            continue
+        for tap in range(0, taps, LANES):
+            some = min(LANES, taps - tap)
+            turn_square(
+                scratch, to + tap * LANES, LANES, weight, at + tap, taps, wide, some, LANES, 0
+            )
+
+
+@routine
+def put_taps(out, panel, every, columns, v, scratch, b, count, outer, taps, k, s, p, d):
+    """Write what `turn_taps` has made, the taps of each phase together and backwards."""
+    done = 0
+    for r in range(s[0] * s[1] * s[2]):
+        f0, a0, n0, _, _ = phase_of(r // (s[1] * s[2]), k[0], s[0], p[0], d[0])
+        f1, a1, n1, _, _ = phase_of(r // s[2] % s[1], k[1], s[1], p[1], d[1])
+        f2, a2, n2, _, _ = phase_of(r % s[2], k[2], s[2], p[2], d[2])
+        number = n0 * n1 * n2
+        for q in range(number):
+            tap0 = f0 + (n0 - 1 - q // (n1 * n2)) * a0
+            tap1 = f1 + (n1 - 1 - q // n2 % n1) * a1
+            tap = (tap0 * k[1] + tap1) * k[2] + f2 + (n2 - 1 - q % n2) * a2
+            target = (done * every + panel * number + q) * outer + b
+            for i in range(count):
+                value = vload(scratch, (i * taps + tap) * LANES)
+                vstore(out, (target + i) * columns + v, value)
+        done += number
+
+
 # fmt: off
-@task(tasks=backward_panels)
+@task(tasks=backward_panels, memory=backward_memory)
 def pack_backward(
     first, last, scratch, out, weight,
     ci: int, co: int, groups: int, k0: int, k1: int, k2: int,
@@ -100,27 +162,15 @@ def pack_backward(
     taps, inner, outer = k0 * k1 * k2, ci // groups, co // groups
     columns, panels = panel_wide(inner) * LANES, panel_count(inner)
     for t in range(first, last):
-        done = 0
-        for r in range(s0 * s1 * s2):
-            f0, a0, n0, _, _ = phase_of(r // (s1 * s2), k0, s0, p0, d0)
-            f1, a1, n1, _, _ = phase_of(r // s2 % s1, k1, s1, p1, d1)
-            f2, a2, n2, _, _ = phase_of(r % s2, k2, s2, p2, d2)
-            count = n0 * n1 * n2
-            channel = t % panels * columns
-            here = min(columns, inner - channel)
-            target = (done * groups * panels + t * count) * outer * columns
-            for q in range(count):
-                tap0 = f0 + (n0 - 1 - q // (n1 * n2)) * a0
-                tap1 = f1 + (n1 - 1 - q // n2 % n1) * a1
-                tap2 = f2 + (n2 - 1 - q % n2) * a2
-                place = (t // panels * outer * inner + channel) * taps
-                place += (tap0 * k1 + tap1) * k2 + tap2
-                for _ in range(outer):
-                    for j in range(here):
-                        out[target + j] = weight[place + j * taps]
-                    for j in range(here, columns):
-                        out[target + j] = real(0)
-                    place += inner * taps
-                    target += columns
-            done += count
+        for b in range(0, outer, SEVERAL):
+            count = min(SEVERAL, outer - b)
+            for v in range(0, columns, LANES):
+                channel = t % panels * columns + v
+                wide = min(max(inner - channel, 0), LANES)
+                place = ((t // panels * outer + b) * inner + channel) * taps
+                turn_taps(scratch, weight, place, inner * taps, wide, taps, count)
+                put_taps(
+                    out, t, groups * panels, columns, v, scratch, b, count, outer, taps,
+                    (k0, k1, k2), (s0, s1, s2), (p0, p1, p2), (d0, d1, d2),
+                )
 # fmt: on

@@ -14,6 +14,7 @@ the taps of a row are one product (``joint``), over rows that are padded. `weigh
 from __future__ import annotations
 
 from netdsl.backends.cpu.conv_weight_plan import PLANNED, weight_numbers
+from netdsl.backends.cpu.conv_weight_turn import put_windows
 from netdsl.backends.cpu.lazy import fetch
 from netdsl.backends.cpu.matmul import add_columns, clear, copy_rows, place_rows, product
 from netdsl.backends.cpu.tile import ROWS
@@ -225,16 +226,21 @@ def weight_out(out, o0, pitch, sums, at, outs, o_step, ins, i_step, r, r_step, t
         place_rows(out, o0, pitch, outs, ins, sums, at, o_step, add)
         return
     taps = r * t
-    for o in range(outs):
-        for j in range(taps):
-            put = o0 + o * pitch + j
-            get = at + o * o_step + j // t * r_step + j % t * t_step
-            if add:
-                for i in range(ins):
-                    out[put + i * taps] += sums[get + i * i_step]
-            else:
-                for i in range(ins):
-                    out[put + i * taps] = sums[get + i * i_step]
+    if r * t == 1:
+        put_windows(out, o0, pitch, sums, at, i_step, ins, outs, add)
+        return
+    if r_step == t * t_step:
+        r, t = 1, taps
+    for j in range(r):
+        put, get = o0 + j * t, at + j * r_step
+        if i_step == 1:
+            for o in range(outs):
+                put_windows(out, put + o * pitch, taps, sums, get + o * o_step, t_step, t, ins, add)
+        else:
+            for i in range(ins):
+                put_windows(
+                    out, put + i * taps, pitch, sums, get + i * i_step, t_step, t, outs, add
+                )
 
 
 # fmt: off

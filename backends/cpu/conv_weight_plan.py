@@ -57,7 +57,7 @@ class Sizes:
     def flat(self) -> Sizes:
         """The same, as one row of positions, where the window is a point that goes over all."""
         ones = (1, 1, 1)
-        if self.k != ones or self.s != ones or self.i != self.o:
+        if self.k != ones or self.s != ones or self.i != self.o or any(self.p):
             return self
         places = (1, 1, self.n * self.o[0] * self.o[1] * self.o[2])
         return Sizes(1, self.ci, self.co, self.groups, places, places, ones, ones, self.p, ones)

@@ -14,20 +14,20 @@ from __future__ import annotations
 import numpy as np
 
 from netdsl.backends.cpu.dense_plan import FEW, LONG, SAMPLES, WEIGHTS, dense_numbers, input_numbers
-from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
+from netdsl.backends.cpu.lazy import fetch, passed, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.matmul import copy_rows, product
-from netdsl.backends.cpu.simd import vall, vfma, vload, vload_part, vmax, vmin, vsum
+from netdsl.backends.cpu.matmul import copy_rows, product, turn_rows
+from netdsl.backends.cpu.simd import vall, vfma, vload, vload_part, vmax, vmin, vspread, vsum
 from netdsl.backends.cpu.tile import ROWS
 from netdsl.backends.override import task
-from netdsl.kernel import device, real, routine
+from netdsl.kernel import real, routine
 
 PANEL = 2 * LANES
 DEPTH = 256
 """So many products are added in registers before they are added to the rest."""
-LINES = 56
+LINES = 64
 """So many lines are a task."""
-PANELS = 2
+PANELS = 4
 """So many panels are a task."""
 STRIP = 64
 """So many columns of a matrix are turned by a task."""
@@ -50,11 +50,10 @@ def dense_pack(
     source, pitch = (weight, ci) if form == WEIGHTS else (x, x_step)
     for t in range(first, last):
         row, k0 = t // strips * PANEL, t % strips * STRIP
-        k1 = min(k0 + STRIP, ci)
-        for r in range(min(PANEL, rows - row)):
-            put, get = row * ci + r, (row + r) * pitch
-            for k in range(k0, k1):
-                out[put + k * PANEL] = source[get + k]
+        turn_rows(
+            out, row * ci + k0 * PANEL, PANEL, source, row * pitch + k0, pitch,
+            min(PANEL, rows - row), min(STRIP, ci - k0), PANEL,
+        )  # fmt: skip
 
 
 def dense_tasks(n, co, form):
@@ -73,7 +72,7 @@ def dense_memory(form):
     return LINES * PANELS * PANEL if form == SAMPLES else 0
 
 
-@device
+@routine
 def clamp_rows(out, o, step, rows, count, lo, hi):
     """Bring rows between bounds; a NaN stays one."""
     low, high = vall(real(lo)), vall(real(hi))
@@ -85,13 +84,30 @@ def clamp_rows(out, o, step, rows, count, lo, hi):
 
 
 @routine
-def panel_product(c, c0, ci, start, bias, b0, lines, cols, a, a0, ai, packed, panel, depth):
-    """Lines times a panel, over all of the depth; ``start`` is that of the tiles."""
+def add_to_rows(x, i, step, rows, count, bias, b):
+    """Add a number to each of some rows."""
+    for r in range(rows):
+        v = vspread(bias, b + r)
+        for j in range(0, count, LANES):
+            at = i + r * step + j
+            put_vector(x, at, v + take_vector(x, at, count - j), count - j)
+
+
+@routine
+def panels_product(c, c0, ci, start, bias, b0, lines, cols, a, a0, ai, packed, p0, depth):
+    """Lines times some panels; of the result whole lines are written one after the other."""
+    groups = -(-lines // ROWS[1])
     for k in range(0, depth, DEPTH):
-        product(
-            c, c0, ci, start if k == 0 else 1, bias, b0, lines, cols, a, a0 + k, ai, 1,
-            packed, panel + k * PANEL, PANEL, 1, 0, 0, 1, 0, 0, min(DEPTH, depth - k),
-        )  # fmt: skip
+        for g in range(groups):
+            i = g * lines // groups
+            rows = (g + 1) * lines // groups - i
+            for j in range(0, cols, PANEL):
+                product(
+                    c, c0 + i * ci + j, ci, start, bias, b0 + j, rows, min(PANEL, cols - j),
+                    a, a0 + i * ai + k, ai, 1, packed, p0 + j * depth + k * PANEL, PANEL,
+                    1, 0, 0, 1, 0, 0, min(DEPTH, depth - k),
+                )  # fmt: skip
+        start = 1
 
 
 @routine
@@ -131,32 +147,27 @@ def dense_forward(
                 )
             continue
         rows, cols = (n, co) if form == WEIGHTS else (co, n)
-        groups = -(-cols // wide)
-        line, begin = t // groups * LINES, t % groups * wide
-        lines, end = min(LINES, rows - line), min(begin + wide, cols)
-        for j in range(begin, end, PANEL):
-            count = min(PANEL, end - j)
-            if form == WEIGHTS:
-                panel_product(
-                    out, line * step + j, step, 2 if bias.size else 0, bias, j, lines, count,
-                    x, line * x_step, x_step, packed, j * ci, ci,
-                )  # fmt: skip
-            else:
-                panel_product(
-                    scratch, j - begin, wide, 0, bias, 0, lines, count,
-                    weight, line * ci, ci, packed, j * ci, ci,
-                )  # fmt: skip
+        groups, runs = -(-cols // wide), -(-rows // LINES)
+        begin, line = t % groups * wide, t // groups * rows // runs
+        lines, end = (t // groups + 1) * rows // runs - line, min(begin + wide, cols)
         if form == WEIGHTS:
-            if out_lo > -np.inf or out_hi < np.inf:
-                clamp_rows(out, line * step + begin, step, lines, end - begin, out_lo, out_hi)
-            continue
-        for m in range(end - begin):
-            for o in range(lines):
-                total = scratch[o * wide + m]
-                if bias.size:
-                    total += bias[line + o]
-                total = min(max(total, real(out_lo)), real(out_hi))
-                out[(begin + m) * step + line + o] = total
+            panels_product(
+                out, line * step + begin, step, 2 if bias.size else 0, bias, begin, lines,
+                end - begin, x, line * x_step, x_step, packed, begin * ci, ci,
+            )  # fmt: skip
+        else:
+            panels_product(
+                scratch, 0, wide, 0, bias, 0, lines, end - begin, weight, line * ci, ci,
+                packed, begin * ci, ci,
+            )  # fmt: skip
+            if bias.size:
+                add_to_rows(scratch, 0, wide, lines, end - begin, bias, line)
+            turn_rows(
+                out, begin * step + line, step, scratch, 0, wide, lines, end - begin, lines
+            )
+            line, begin, lines, end = begin, line, end - begin, line + lines
+        if out_lo > -np.inf or out_hi < np.inf:
+            clamp_rows(out, line * step + begin, step, lines, end - begin, out_lo, out_hi)
 
 
 def input_tasks(n, ci, block):
@@ -173,16 +184,31 @@ SAMPLE_LINES = 140
 """A task for the gradient by the input has so many samples at most."""
 
 
+@routine
+def mask_rows(out, o, step, rows, count, at, i, at_step, lo, hi):
+    """Keep of rows what passed an activation, whose output is ``at``."""
+    low, high = vall(real(lo)), vall(real(hi))
+    for r in range(rows):
+        for j in range(0, count, LANES):
+            left = count - j
+            v = take_vector(out, o + r * step + j, left)
+            v = passed(v, take_vector(at, i + r * at_step + j, left), low, high)
+            put_vector(out, o + r * step + j, v, left)
+
+
 # fmt: off
 @task(
     tasks=input_tasks, memory=input_memory, plan=input_numbers, planned=("block", "depth")
 )
 def dense_input(
-    first, last, scratch, out, y, ref, weight,
+    first, last, scratch, out, y, ref, weight, act,
     n: int, ci: int, co: int, step: int, y_step: int, ref_step: int, block: int, depth: int,
-    add: int, lo: float, hi: float,
+    add: int, lo: float, hi: float, act_lo: float, act_hi: float,
 ):
-    """``out[n, i]`` from ``y[n, o]``, a gradient that ``ref`` may mask, and the weights."""
+    """``out[n, i]`` from ``y[n, o]``, a gradient that ``ref`` may mask, and the weights.
+
+    ``act`` may be the output of the activation before the layer: then only what passed it stays.
+    """
     # fmt: on
     blocks, row = -(-ci // block), block + LANES
     for t in range(first, last):
@@ -208,3 +234,5 @@ def dense_input(
                 out, m * step + i, step, start, out, 0, lines, count, a, a0, ai, 1,
                 b, b0, bk, 1, 0, 0, 1, 0, 0, deep,
             )  # fmt: skip
+        if act.size:
+            mask_rows(out, m * step + i, step, lines, count, act, m * ci + i, ci, act_lo, act_hi)

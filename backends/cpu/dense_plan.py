@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.tile import ROWS
 
 FEW, WEIGHTS, SAMPLES = 0, 1, 2
 """What is turned forward: nothing, the weights, or the samples."""
 LONG = 4096
 """Rows of weights from this length on are read in longer pieces."""
+HIGH = ROWS[1]
+"""A panel of a gradient has so many outputs at most: the rows of a tile of two vectors."""
+BLOCK, SIDE = 10, 512
+"""A task of the gradient by the weights has so many panels of outputs, and inputs, at most."""
+TASKS, SMALL, CHUNK = 6, 4, 512
+"""So many tasks of it are wanted, of so many panels at least, or of chunks of so many samples."""
 
 
 def dense_numbers(n: int, ci: int, co: int) -> dict[str, int]:
     """Which matrix is turned: the one where there is less to turn, and the results count."""
-    if n <= 3:
+    if n <= 6:
         return {"form": FEW}
     return {"form": WEIGHTS if ci * co <= n * (ci + co) else SAMPLES}
 
@@ -30,8 +37,17 @@ def input_numbers(ci: int) -> dict[str, int]:
     return {"block": 512, "depth": 128} if ci >= LONG else {"block": 64, "depth": 256}
 
 
-def dense_weight_sizes(n: int, ci: int, co: int) -> dict[str, int]:
-    """The geometry with which `conv_weight` makes ``dweight = dy.T @ x`` and ``dbias``."""
-    ones = {f"{name}{axis}": 1 for name in "ioksd" for axis in range(3)}
-    pads = {f"p{axis}": 0 for axis in range(3)}
-    return {"n": 1, "ci": ci, "co": co, "groups": 1, **ones, **pads, "i2": n, "o2": n}
+def weight_numbers(n: int, ci: int, co: int) -> dict[str, int]:
+    """Into how many blocks of outputs and of inputs, and chunks, `dense_weight` falls apart."""
+    high, wide = -(-co // (HIGH * BLOCK)), -(-ci // SIDE)
+    if n < 2 * CHUNK:
+        high = max(high, min(-(-TASKS // wide), co // (HIGH * SMALL)))
+        wide = max(wide, min(-(-TASKS // high), ci // (4 * LANES)))
+    chunks = max(1, min(-(-TASKS // (high * wide)), n // CHUNK))
+    return {"high": high, "wide": wide, "chunks": chunks}
+
+
+def weight_parts_size(n: int, ci: int, co: int) -> int:
+    """How many numbers the chunks of at most so many samples have."""
+    chunks = weight_numbers(n, ci, co)["chunks"]
+    return chunks * (ci + 1) * co if chunks > 1 else 0

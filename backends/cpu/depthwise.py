@@ -17,7 +17,7 @@ from netdsl.kernel import device, real, routine
 
 PLACES = 224
 """A task makes about so many positions."""
-VECTORS = 16
+VECTORS = 8
 """A task makes at most so many vectors of channels."""
 
 
@@ -111,6 +111,42 @@ def settle(out, at, v, add, low, high, channels):
     put_vector(out, at, vmin(high, vmax(low, v)), channels)
 
 
+@device
+def settle_four(out, at, far, a, b, c, d, add, low, high, left, channels):
+    """Write a vector of four positions, or of the ``left`` that there are."""
+    if left > 0:
+        settle(out, at, a, add, low, high, channels)
+    if left > 1:
+        settle(out, at + far, b, add, low, high, channels)
+    if left > 2:
+        settle(out, at + 2 * far, c, add, low, high, channels)
+    if left > 3:
+        settle(out, at + 3 * far, d, add, low, high, channels)
+
+
+@device
+def three_taps(a, b, c, d, e, f, g, h, x, i, near, weight, w, far):
+    """Three taps of eight positions that lie side by side: neighbours see the same numbers."""
+    p, q, r = vload(weight, w), vload(weight, w + far), vload(weight, w + 2 * far)
+    u, v, z = vload(x, i), vload(x, i + near), vload(x, i + 2 * near)
+    a = vfma(r, z, vfma(q, v, vfma(p, u, a)))
+    u = vload(x, i + 3 * near)
+    b = vfma(r, u, vfma(q, z, vfma(p, v, b)))
+    v = vload(x, i + 4 * near)
+    c = vfma(r, v, vfma(q, u, vfma(p, z, c)))
+    z = vload(x, i + 5 * near)
+    d = vfma(r, z, vfma(q, v, vfma(p, u, d)))
+    u = vload(x, i + 6 * near)
+    e = vfma(r, u, vfma(q, z, vfma(p, v, e)))
+    v = vload(x, i + 7 * near)
+    f = vfma(r, v, vfma(q, u, vfma(p, z, f)))
+    z = vload(x, i + 8 * near)
+    g = vfma(r, z, vfma(q, v, vfma(p, u, g)))
+    u = vload(x, i + 9 * near)
+    h = vfma(r, u, vfma(q, z, vfma(p, v, h)))
+    return a, b, c, d, e, f, g, h
+
+
 @routine
 def eight_windows(
     out, o, far, bias, k, channels, add, lo, hi, left, x, i, near, weight, w, every_w,
@@ -126,6 +162,11 @@ def eight_windows(
             for t1 in range(n1):
                 place = i + k_ + t0 * a0 + t1 * a1
                 at = w + k_ // LANES * every_w + t0 * b0 + t1 * b1
+                if n2 == 3 and near == a2:
+                    a, b, c, d, e, f, g, h = three_taps(
+                        a, b, c, d, e, f, g, h, x, place, near, weight, at, b2
+                    )
+                    continue
                 for _ in range(n2):
                     v = vload(weight, at)
                     a = vfma(v, vload(x, place), a)
@@ -138,22 +179,9 @@ def eight_windows(
                     h = vfma(v, vload(x, place + 7 * near), h)
                     place += a2
                     at += b2
-        at = o + k_
-        settle(out, at, a, add, low, high, many)
-        if left > 1:
-            settle(out, at + far, b, add, low, high, many)
-        if left > 2:
-            settle(out, at + 2 * far, c, add, low, high, many)
-        if left > 3:
-            settle(out, at + 3 * far, d, add, low, high, many)
-        if left > 4:
-            settle(out, at + 4 * far, e, add, low, high, many)
-        if left > 5:
-            settle(out, at + 5 * far, f, add, low, high, many)
-        if left > 6:
-            settle(out, at + 6 * far, g, add, low, high, many)
-        if left > 7:
-            settle(out, at + 7 * far, h, add, low, high, many)
+        at, more = o + k_, o + k_ + 4 * far
+        settle_four(out, at, far, a, b, c, d, add, low, high, left, many)
+        settle_four(out, more, far, e, f, g, h, add, low, high, left - 4, many)
 
 
 @routine

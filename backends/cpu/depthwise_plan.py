@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 POSITIONS = 224
-"""A piece has about so many positions: those of a vector of channels stay in the nearest cache."""
+"""A piece has about so many positions: those of a band of channels stay in the second cache."""
 CHUNKS = 16
 """Into so many chunks the positions fall apart, if there are enough of them."""
 

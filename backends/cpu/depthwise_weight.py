@@ -1,7 +1,7 @@
 """The gradient of a depthwise convolution by its weights: vectors go over the channels.
 
-Each channel has one output. A task goes over a chunk of the positions and has sums of its own in
-``parts``; `depthwise_weight_sum` adds them.
+Each channel has one output. A task goes over a chunk of the positions, a band of channels after the
+other, and has sums of its own in ``parts``; `depthwise_weight_sum` adds them.
 """
 
 from __future__ import annotations
@@ -9,38 +9,61 @@ from __future__ import annotations
 from netdsl.backends.cpu.conv_weight import part, weight_out
 from netdsl.backends.cpu.conv_weight_sum import sum_chunks
 from netdsl.backends.cpu.depthwise_plan import depthwise_numbers
-from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
+from netdsl.backends.cpu.lazy import fetch, put_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.matmul import clear
 from netdsl.backends.cpu.simd import vall, vfma, vload, vstore
 from netdsl.backends.override import task
-from netdsl.kernel import real, routine
+from netdsl.kernel import device, real, routine
 
+BAND = 64
+"""So many channels are looked at together: positions are read in runs of so many numbers."""
+BANDS = 4
+"""So many bands are a task."""
+RUN = 56
+"""About so many positions, if a row is no more, are added before they go to the sums."""
 SLAB = 64
 """So many channels are added by a task."""
 
 
-def depthwise_tasks(chunks):
-    """A task for every chunk."""
-    return chunks
+def depthwise_tasks(ci, chunks):
+    """A task for every chunk and some bands of the channels."""
+    return chunks * (-(-ci // (BANDS * BAND)))
 
 
-def depthwise_memory(k1, k2, s1, s2, d1, d2, rows, cols):
-    """A vector of channels of a piece, and room for taps that a block of them has too many."""
+def depthwise_memory(k0, k1, k2, s1, s2, d1, d2, rows, cols):
+    """Sums, and a band of channels of a piece; room for taps that a block of them has too many."""
     high, wide = (rows - 1) * s1 + (k1 - 1) * d1 + 1, (cols - 1) * s2 + (k2 - 1) * d2 + 1
-    room = 2 * d1 * wide + (k2 + 3) * d2 + 8
-    return (high * wide + rows * cols + room + 18) * LANES
+    room = 2 * d1 * wide + (k2 + 8) * d2 + 8
+    sums = (k0 * (k1 + 2) * (k2 + 8) + 1) * BANDS
+    return (sums + rows * cols + high * wide + room) * BAND
 
 
 @routine
-def nine_taps(scratch, at, x, x1, x2, e1, e2, y, rows, cols):
-    """Nine taps, ``e1`` and ``e2`` apart, over the positions of a piece."""
+def add_nine(scratch, at, down, wall, a, b, c, d, e, f, g, h, i):
+    """Add to the sums of three times three taps."""
+    vstore(scratch, at, vload(scratch, at) + a)
+    vstore(scratch, at + wall, vload(scratch, at + wall) + b)
+    vstore(scratch, at + 2 * wall, vload(scratch, at + 2 * wall) + c)
+    at += down
+    vstore(scratch, at, vload(scratch, at) + d)
+    vstore(scratch, at + wall, vload(scratch, at + wall) + e)
+    vstore(scratch, at + 2 * wall, vload(scratch, at + 2 * wall) + f)
+    at += down
+    vstore(scratch, at, vload(scratch, at) + g)
+    vstore(scratch, at + wall, vload(scratch, at + wall) + h)
+    vstore(scratch, at + 2 * wall, vload(scratch, at + 2 * wall) + i)
+
+
+@routine
+def nine_taps(scratch, at, down, wall, x, x1, x2, e1, e2, y, y1, rows, cols):
+    """Nine taps, ``e1`` and ``e2`` apart, over some rows of positions."""
     zero = vall(real(0))
     a, b, c, d, e, f, g, h, i = zero, zero, zero, zero, zero, zero, zero, zero, zero
     for r in range(rows):
-        for q in range(cols):
-            dy = vload(scratch, y + (r * cols + q) * LANES)
-            p = x + r * x1 + q * x2
+        p, q = x + r * x1, y + r * y1
+        for _ in range(cols):
+            dy = vload(scratch, q)
             a = vfma(dy, vload(scratch, p), a)
             b = vfma(dy, vload(scratch, p + e2), b)
             c = vfma(dy, vload(scratch, p + 2 * e2), c)
@@ -50,71 +73,113 @@ def nine_taps(scratch, at, x, x1, x2, e1, e2, y, rows, cols):
             g = vfma(dy, vload(scratch, p + 2 * e1), g)
             h = vfma(dy, vload(scratch, p + 2 * e1 + e2), h)
             i = vfma(dy, vload(scratch, p + 2 * e1 + 2 * e2), i)
-    vstore(scratch, at, a)
-    vstore(scratch, at + LANES, b)
-    vstore(scratch, at + 2 * LANES, c)
-    vstore(scratch, at + 3 * LANES, d)
-    vstore(scratch, at + 4 * LANES, e)
-    vstore(scratch, at + 5 * LANES, f)
-    vstore(scratch, at + 6 * LANES, g)
-    vstore(scratch, at + 7 * LANES, h)
-    vstore(scratch, at + 8 * LANES, i)
+            p, q = p + x2, q + wall
+    add_nine(scratch, at, down, wall, a, b, c, d, e, f, g, h, i)
 
 
 @routine
-def fetch_lanes(scratch, at, tensor, base, channel, count):
-    """Some positions of a vector of channels."""
+def fetch_band(scratch, at, wall, tensor, base, channel, channels, count):
+    """A band of channels of some positions."""
     x, x_step, ref, ref_step, coef, all, lo, hi = tensor
     fetch(
-        scratch, at, LANES, count, min(LANES, all - channel), x, base * x_step + channel, x_step,
+        scratch, at, wall, count, channels, x, base * x_step + channel, x_step,
         ref, base * ref_step + channel, ref_step, coef, channel, all, lo, hi,
     )  # fmt: skip
 
 
 @routine
-def fetch_padded(scratch, at, wide, tensor, plane, channel, i1, i2, top, first, high):
+def fetch_padded(
+    scratch, at, wall, wide, tensor, plane, channel, channels, i1, i2, top, first, high
+):
     """Rows of a plane from ``top`` and ``first`` on, with zeros where it is not; -1: no plane."""
     left = min(wide, max(0, -first))
     cells = max(0, min(i2 - first, wide) - left)
+    rest = wide - left - cells
     for j in range(high):
-        line = at + j * wide * LANES
+        line = at + j * wide * wall
         if plane < 0 or top + j < 0 or top + j >= i1 or cells == 0:
-            clear(scratch, line, LANES, 1, wide * LANES)
+            clear(scratch, line, wall, 1, wide * wall)
             continue
-        clear(scratch, line, LANES, 1, left * LANES)
+        clear(scratch, line, wall, 1, left * wall)
         base = (plane * i1 + top + j) * i2 + first + left
-        fetch_lanes(scratch, line + left * LANES, tensor, base, channel, cells)
-        rest = left + cells
-        clear(scratch, line + rest * LANES, LANES, 1, (wide - rest) * LANES)
+        fetch_band(scratch, line + left * wall, wall, tensor, base, channel, channels, cells)
+        clear(scratch, line + (left + cells) * wall, wall, 1, rest * wall)
+
+
+@device
+def taps_of(k):
+    """How many rows and columns of taps the sums have: whole blocks of three times three."""
+    if k[1] == 1:  # then what is a row of a block are three taps of the only one
+        return 1, (k[2] + 8) // 9 * 9
+    return (k[1] + 2) // 3 * 3, (k[2] + 2) // 3 * 3
 
 
 @routine
-def add_vector(out, o, x, i, count):
-    """Add a vector, or the part of it that is wanted."""
-    put_vector(out, o, take_vector(out, o, count) + take_vector(x, i, count), count)
-
-
-@routine
-def depthwise_taps(scratch, at, ys, parts, put, channel, channels, k, s, d, rows, cols, wide):
-    """All taps of a plane of the window, in blocks of three times three."""
-    per_row = -(-k[2] // 3)
-    sums = at - 9 * LANES
-    flat = k[1] == 1  # then what is a row here are three taps of the only one
-    for block in range(per_row if not flat else -(-per_row // 3)):
-        for t1 in range(0, k[1], 3):
-            first = 9 * block if flat else 3 * block
-            e2 = d[2] * LANES
-            e1 = 3 * e2 if flat else d[1] * wide * LANES
-            x = at + t1 * d[1] * wide * LANES + first * e2
-            nine_taps(scratch, sums, x, s[1] * wide * LANES, s[2] * LANES, e1, e2, ys, rows, cols)
-            for j in range(9):
-                r = 0 if flat else t1 + j // 3
-                t = first + (j if flat else j % 3)
-                if r < k[1] and t < k[2]:
-                    add_vector(
-                        parts, put + (r * k[2] + t) * channels + channel, scratch,
-                        sums + j * LANES, min(LANES, channels - channel),
+def depthwise_taps(scratch, at, ys, xs, wall, k, s, d, rows, cols, wide):
+    """All taps of a plane of the window, of some rows at a time."""
+    high, far = taps_of(k)
+    some, flat = max(RUN // cols, 1), k[1] == 1
+    for row in range(0, rows, some):
+        for t1 in range(0, high, 3):
+            for t2 in range(0, far, 9 if flat else 3):
+                x = xs + ((row * s[1] + t1 * d[1]) * wide + t2 * d[2]) * wall
+                e1 = 3 * d[2] * wall if flat else d[1] * wide * wall
+                down = (3 if flat else far) * wall
+                for v in range(0, wall, LANES):
+                    nine_taps(
+                        scratch, at + (t1 * far + t2) * wall + v, down, wall,
+                        x + v, s[1] * wide * wall, s[2] * wall, e1, d[2] * wall,
+                        ys + row * cols * wall + v, cols * wall, min(some, rows - row), cols,
                     )  # fmt: skip
+
+
+@routine
+def add_positions(scratch, at, ys, wall, count):
+    """Add a band of channels of some positions."""
+    for v in range(0, wall, LANES):
+        total = vall(real(0))
+        for j in range(count):
+            total = total + vload(scratch, ys + j * wall + v)
+        vstore(scratch, at + v, vload(scratch, at + v) + total)
+
+
+@routine
+def depthwise_piece(
+    scratch, at, ys, xs, x, y, channel, channels, biased, image, z0, planes, r0, r1, c0, c1,
+    i, o1, o2, k, s, p, d,
+):  # fmt: skip
+    """Add what a piece of a plane of ``dy`` gives to the sums of a band of channels."""
+    rows, cols, wall = r1 - r0, c1 - c0, (channels + LANES - 1) // LANES * LANES
+    high, wide = (rows - 1) * s[1] + (k[1] - 1) * d[1] + 1, (cols - 1) * s[2] + 1
+    wide += (k[2] - 1) * d[2]
+    sums = taps_of(k)[0] * taps_of(k)[1] * wall
+    for r in range(rows):
+        base = ((image * planes + z0) * o1 + r0 + r) * o2 + c0
+        fetch_band(scratch, ys + r * cols * wall, wall, y, base, channel, channels, cols)
+    if biased:
+        add_positions(scratch, at + k[0] * sums, ys, wall, rows * cols)
+    for t0 in range(k[0]):
+        z = z0 * s[0] + t0 * d[0] - p[0]
+        plane = image * i[0] + z if 0 <= z < i[0] else -1
+        fetch_padded(
+            scratch, xs, wall, wide, x, plane, channel, channels, i[1], i[2], r0 * s[1] - p[1],
+            c0 * s[2] - p[2], high,
+        )  # fmt: skip
+        depthwise_taps(scratch, at + t0 * sums, ys, xs, wall, k, s, d, rows, cols, wide)
+
+
+@routine
+def put_sums(parts, at, bias, biased, scratch, begun, channels, all, k):
+    """Write the sums of a band: tap by tap, without those that a block has too many."""
+    (high, far), wall = taps_of(k), (channels + LANES - 1) // LANES * LANES
+    for v in range(0, channels, LANES):
+        for tap in range(k[0] * k[1] * k[2]):
+            t0, t1, t2 = tap // (k[1] * k[2]), tap // k[2] % k[1], tap % k[2]
+            total = vload(scratch, begun + ((t0 * high + t1) * far + t2) * wall + v)
+            put_vector(parts, at + tap * all + v, total, channels - v)
+        if biased:
+            total = vload(scratch, begun + k[0] * high * far * wall + v)
+            put_vector(parts, bias + v, total, channels - v)
 
 
 # fmt: off
@@ -134,49 +199,33 @@ def depthwise_weight(
 ):
     """The sums of every chunk; those of ``dbias``, if it is given, follow behind them."""
     # fmt: on
-    k, s, d = (k0, k1, k2), (s0, s1, s2), (d0, d1, d2)
+    i, k, s, p, d = (i0, i1, i2), (k0, k1, k2), (s0, s1, s2), (p0, p1, p2), (d0, d1, d2)
     tensor_x = (x, x_step, ref, ref_step, coef, ci, lo, hi)
     tensor_y = (y, y_step, y_ref, y_ref_step, y_coef, ci, y_lo, y_hi)
-    row_parts, col_parts = -(-o1 // rows), -(-o2 // cols)
-    pieces = n * o0 * row_parts * col_parts
-    whole = k0 * k1 * k2 * ci
-    ys = 9 * LANES
-    xs = ys + (rows * cols + 9) * LANES
-    for chunk in range(first, last):
-        clear(parts, chunk * whole, whole, 1, whole)
-        bias = chunks * whole + chunk * ci
-        if dbias.size:
-            clear(parts, bias, ci, 1, ci)
-        begin, end = part(chunk, chunks, pieces)
+    row_parts, col_parts, biased = -(-o1 // rows), -(-o2 // cols), dbias.size > 0
+    whole, taps = k0 * k1 * k2 * ci, k0 * taps_of(k)[0] * taps_of(k)[1]
+    groups, every = (ci + BANDS * BAND - 1) // (BANDS * BAND), (taps + 1) * BAND
+    for t in range(first, last):
+        chunk, channel = t // groups, t % groups * BANDS * BAND
+        wide = min(BANDS * BAND, ci - channel)
+        ys = -(-wide // BAND) * every
+        begin, end = part(chunk, chunks, n * o0 * row_parts * col_parts)
+        clear(scratch, 0, ys, 1, ys)
         for piece in range(begin, end):
             q = piece // (row_parts * col_parts)
             r0, r1 = part(piece // col_parts % row_parts, row_parts, o1)
             c0, c1 = part(piece % col_parts, col_parts, o2)
-            high, wide = (r1 - r0 - 1) * s1 + (k1 - 1) * d1 + 1, (c1 - c0 - 1) * s2 + 1
-            wide += (k2 - 1) * d2
-            for channel in range(0, ci, LANES):
-                for r in range(r1 - r0):
-                    fetch_lanes(
-                        scratch, ys + r * (c1 - c0) * LANES, tensor_y, (q * o1 + r0 + r) * o2 + c0,
-                        channel, c1 - c0,
-                    )  # fmt: skip
-                if dbias.size:
-                    total = vall(real(0))
-                    for j in range((r1 - r0) * (c1 - c0)):
-                        total = total + vload(scratch, ys + j * LANES)
-                    vstore(scratch, 0, total)
-                    add_vector(parts, bias + channel, scratch, 0, min(LANES, ci - channel))
-                for t0 in range(k0):
-                    z = q % o0 * s0 + t0 * d0 - p0
-                    plane = q // o0 * i0 + z if 0 <= z < i0 else -1
-                    fetch_padded(
-                        scratch, xs, wide, tensor_x, plane, channel, i1, i2, r0 * s1 - p1,
-                        c0 * s2 - p2, high,
-                    )  # fmt: skip
-                    depthwise_taps(
-                        scratch, xs, ys, parts, chunk * whole + t0 * k1 * k2 * ci, channel, ci, k,
-                        s, d, r1 - r0, c1 - c0, wide,
-                    )  # fmt: skip
+            for c in range(0, wide, BAND):
+                depthwise_piece(
+                    scratch, c // BAND * every, ys, ys + rows * cols * BAND, tensor_x, tensor_y,
+                    channel + c, min(BAND, wide - c), biased, q // o0, q % o0, o0, r0, r1, c0, c1,
+                    i, o1, o2, k, s, p, d,
+                )
+        for c in range(0, wide, BAND):
+            at, bias = chunk * whole + channel + c, chunks * whole + chunk * ci + channel + c
+            put_sums(
+                parts, at, bias, biased, scratch, c // BAND * every, min(BAND, wide - c), ci, k
+            )
 
 
 def slabs(ci):

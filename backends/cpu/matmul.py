@@ -6,11 +6,15 @@ says it, for any number of lines ``i`` and columns ``j``.
 
 from __future__ import annotations
 
+from netdsl.backends.cpu.across_turn import turn_square
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vload, vstore
 from netdsl.backends.cpu.tile import ROWS, tile_1, tile_2, tile_3, tile_4
 from netdsl.kernel import device, real, routine
+
+SHORT = 8
+"""A loop over fewer terms is not the innermost one, if there is a longer one."""
 
 
 @device
@@ -35,6 +39,8 @@ def product(
         n, n2 = n * n2, 1
     if n2 == 1 and a1 == n * ak and b1 == n * bk:
         n, n1 = n * n1, 1
+    if n < SHORT and n < n1:
+        n, ak, bk, n1, a1, b1 = n1, a1, b1, n, ak, bk
     j = 0
     while j < cols:
         wide = panel_vectors(-(-(cols - j) // LANES), lines)
@@ -114,6 +120,17 @@ def place_rows(out, o, step, rows, count, x, i, x_step, add):
         add_rows(out, o, step, rows, count, x, i, x_step)
     else:
         copy_rows(out, o, step, rows, count, x, i, x_step)
+
+
+@routine
+def turn_rows(out, o, step, x, i, x_step, rows, columns, put):
+    """``out[k, r] = x[r, k]`` for ``columns`` ``k`` and ``put`` ``r``: zeros behind the rows."""
+    for r in range(0, put, LANES):
+        for k in range(0, columns, LANES):
+            turn_square(
+                out, o + k * step + r, step, x, i + r * x_step + k, x_step,
+                min(LANES, rows - r), min(LANES, columns - k), min(LANES, put - r), 0,
+            )  # fmt: skip
 
 
 @routine

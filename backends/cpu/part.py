@@ -15,8 +15,8 @@ from numba.core.typed_passes import NativeLowering
 
 # Sums may be reordered, so that loops use SIMD; NaN and infinity stay what they are.
 FAST = {"reassoc", "contract", "nsz", "arcp"}
-# A division by zero is infinite or NaN, as everywhere else in numerical code.
-OPTIONS = {"fastmath": FAST, "error_model": "numpy"}
+# A division by zero is infinite or NaN, as everywhere else in numerical code. Nothing is allocated.
+OPTIONS = {"fastmath": FAST, "error_model": "numpy", "_nrt": False}
 # What Python would get that calls a part: an error.
 NOT_CALLED = ctypes.cast(ctypes.pythonapi.PyErr_BadArgument, ctypes.c_void_p).value
 

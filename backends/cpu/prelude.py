@@ -2,12 +2,13 @@ import inspect
 
 import numpy as np
 from llvmlite import ir
-from numba import cfunc
 from numba.core import types
 from numba.extending import intrinsic
 from numba.np.arrayobj import make_array, populate_array
 
-from netdsl.backends.cpu.part import OPTIONS, device
+from netdsl.backends.cpu.compiled import machine_code
+from netdsl.backends.cpu.part import device
+from netdsl.backends.cpu.tile import provide_tiles
 
 lanes = range  # a sample is the work of one thread
 ELEMENTS = {"f4": types.float32, "f8": types.float64, "i4": types.int32, "i8": types.int64}
@@ -127,18 +128,14 @@ class Kernel:
         self.plan = asked(plan)
         self.passed = [name for name in kinds if name not in planned]
         self.passed += [name for name in inspect.signature(plan).parameters if name not in kinds]
-        self.compiled = None
+        self.address = None
         self.name = function.__name__.removeprefix("k_")
 
     def compile(self):
         """Compile, or read from the cache."""
-        if self.compiled is not None:
-            return
-        provide_tiles()
-        try:
-            self.compiled = cfunc(ENTRY, cache=True, **OPTIONS)(self.function)
-        except RuntimeError:  # where it cannot be kept it is compiled anew each time
-            self.compiled = cfunc(ENTRY, **OPTIONS)(self.function)
+        if self.address is None:
+            provide_tiles()
+            self.address = machine_code(self.function, ENTRY)
 
     def __call__(self, *given):
         named = dict(zip(self.passed, given, strict=True))
@@ -176,8 +173,11 @@ def compile_kernel(compiled):
 
 
 def empty(shape, dtype):
-    """An array of zeros in the memory that kernels work on."""
-    return np.zeros(shape, dtype)
+    """An array of zeros in the memory that kernels work on: it begins with a line of the cache."""
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    memory = np.zeros(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start : start + size].view(dtype).reshape(shape)
 
 
 def copy_in(array, values):

@@ -8,14 +8,16 @@ it is: a dense layer, a window that goes over a picture, a gradient by weights.
 from functools import cache
 
 from llvmlite import binding, ir
-from numba import cfunc
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
+from netdsl.backends.cpu.compiled import machine_code
 from netdsl.backends.cpu.machine import LANES, REGISTERS
 from netdsl.backends.cpu.simd import (
     BITS,
+    INT,
     LONG,
+    NUMBER,
     SCALAR,
     VECTOR,
     fused,
@@ -33,7 +35,10 @@ ROWS = tuple(min((REGISTERS - v - 1) // v, 16) for v in (1, 2, 3, 4))
 """The most rows of a tile that is one, two, three or four vectors wide."""
 ARGUMENTS = (
     "c0", "ci", "start", "cols", "rows", "ai", "ak", "bk", "n1", "a1", "b1", "n2", "a2", "b2", "n",
+    "lo", "hi", "f", "fk", "cf",
 )  # fmt: skip
+READ, ROW, BOUNDED = 1, 2, 4
+"""How a tile starts: with what ``c`` holds, with the row ``d``; and how it ends: between bounds."""
 
 
 class Loops:
@@ -80,10 +85,14 @@ class Tile(Loops):
         b, p = self.b, self.p
         a = self.moved(self.moved(p["a"], i, "a1"), j, "a2")
         w = self.moved(self.moved(p["b"], i, "b1"), j, "b2")
+        turn = b.mul(b.add(b.mul(i, p["n2"]), j), p["n"])
+        far = self.moved(b.inttoptr(p["f"], SCALAR.as_pointer()), turn, "fk")
         lines = [self.moved(a, ir.Constant(LONG, row), "ai") for row in range(self.rows)]
 
         def one(k):
             at = self.moved(w, k, "bk")
+            if self.packed:
+                prefetch(b, self.moved(far, k, "fk"))
             vectors = [self.column(at, v) for v in range(self.wide)]
             for line, sums in zip(lines, self.sums, strict=True):
                 x = splat(b, b.load(self.moved(line, k, "ak")))
@@ -100,27 +109,45 @@ class Tile(Loops):
         return load_part(self.b, where, self.p["mask"])
 
     def begin(self):
-        """The sums start as zero (0), as what ``c`` holds (1), or as the numbers at ``d`` (2)."""
+        """The sums start as zero, as what ``c`` holds, as the numbers at ``d``, or as both."""
         b, p = self.b, self.p
         zero = ir.Constant(VECTOR, [0.0] * LANES)
         for sums in self.sums:
             for total in sums:
                 b.store(zero, total)
-        with b.if_then(b.icmp_signed("==", p["start"], ir.Constant(LONG, 1))):
+        if self.packed:
+            with b.if_then(b.icmp_signed("!=", p["cf"], ir.Constant(LONG, 0))):
+                soon = b.gep(p["c"], [p["cf"]])
+                self.each(lambda total, where, last: prefetch(b, where), soon)
+        with b.if_then(self.asked(READ)):
             self.each(lambda total, where, last: b.store(self.old(where, last), total), p["c"])
-        with b.if_then(b.icmp_signed("==", p["start"], ir.Constant(LONG, 2))):
+        with b.if_then(self.asked(ROW)):
             for v in range(self.wide):
                 where = b.gep(p["d"], [ir.Constant(LONG, v * LANES)])
                 value = self.old(where, v == self.wide - 1)
                 for sums in self.sums:
-                    b.store(value, sums[v])
+                    b.store(b.fadd(value, b.load(sums[v])), sums[v])
+
+    def asked(self, flag):
+        """Whether ``start`` has a flag."""
+        flags = self.b.and_(self.p["start"], ir.Constant(LONG, flag))
+        return self.b.icmp_signed("!=", flags, ir.Constant(LONG, 0))
 
     def old(self, where, last):
         """What memory holds; of the last vector only what is there."""
         return load_part(self.b, where, self.p["mask"]) if last else read(self.b, where)
 
     def end(self):
-        """Write the sums to ``c``."""
+        """Write the sums to ``c``, if asked for between bounds."""
+        b = self.b
+        if self.packed:
+            with b.if_then(self.asked(BOUNDED)):
+                low, high = (splat(b, number_of(b, self.p[name])) for name in ("lo", "hi"))
+                for sums in self.sums:
+                    for total in sums:
+                        value = b.load(total)
+                        value = b.select(b.fcmp_ordered(">", low, value), low, value)
+                        b.store(b.select(b.fcmp_ordered("<", high, value), high, value), total)
 
         def put(total, where, last):
             value = self.b.load(total)
@@ -138,6 +165,23 @@ class Tile(Loops):
             for v, total in enumerate(sums):
                 where = self.b.gep(line, [ir.Constant(LONG, v * LANES)])
                 act(total, where, v == self.wide - 1)
+
+
+def number_of(builder, cell):
+    """A number from the bits that a cell holds."""
+    return builder.bitcast(builder.trunc(cell, ir.IntType(BITS)), SCALAR)
+
+
+def cell_of(builder, number):
+    """The bits of a number, in a cell."""
+    return builder.zext(builder.bitcast(number, ir.IntType(BITS)), LONG)
+
+
+def prefetch(builder, where):
+    """Bring a line into the second cache before it is wanted."""
+    kind = ir.FunctionType(ir.VoidType(), [SCALAR.as_pointer(), INT, INT, INT])
+    function = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+    builder.call(function, [where, *(ir.Constant(INT, n) for n in (0, 2, 1))])
 
 
 def tile_function(module, wide, packed):
@@ -170,7 +214,7 @@ def tile_function(module, wide, packed):
     return function
 
 
-SYMBOL = f"netdsl_tile_f{BITS}x{LANES}"
+SYMBOL = f"netdsl_tile{len(ARGUMENTS)}_f{BITS}x{LANES}"
 """What all tiles are called in compiled code: one function, made once for all kernels."""
 
 
@@ -196,24 +240,48 @@ def any_tile(typing, which, *numbers):
     return types.void(types.int64, types.UniTuple(types.int64, 3 + len(ARGUMENTS))), code
 
 
-def tiles(which, c, d, a, b, ci, start, cols, rows, ai, ak, bk, n1, a1, b1, n2, a2, b2, n):
-    any_tile(which, c, d, a, b, ci, start, cols, rows, ai, ak, bk, n1, a1, b1, n2, a2, b2, n)
+def tiles(
+    which,
+    c,
+    d,
+    a,
+    b,
+    ci,
+    start,
+    cols,
+    rows,
+    ai,
+    ak,
+    bk,
+    n1,
+    a1,
+    b1,
+    n2,
+    a2,
+    b2,
+    n,
+    lo,
+    hi,
+    f,
+    fk,
+    cf,
+):
+    any_tile(
+        which, c, d, a, b, ci, start, cols, rows, ai, ak, bk, n1, a1, b1, n2, a2, b2, n,
+        lo, hi, f, fk, cf,
+    )  # fmt: skip
 
 
 @cache
 def compile_tiles():
-    """Compile the tiles, or read them from the cache."""
-    kind = types.void(*[types.int64] * (4 + len(ARGUMENTS)))
-    try:
-        return cfunc(kind, cache=True)(tiles)
-    except RuntimeError:  # where they cannot be kept they are compiled anew each time
-        return cfunc(kind)(tiles)
+    """The address of the tiles: they are compiled, or read from the cache."""
+    return machine_code(tiles, types.void(*[types.int64] * (4 + len(ARGUMENTS))))
 
 
 def provide_tiles():
     """Let compiled code find the tiles."""
     if not binding.address_of_symbol(SYMBOL):
-        binding.add_symbol(SYMBOL, compile_tiles().address)
+        binding.add_symbol(SYMBOL, compile_tiles())
 
 
 def promise_tiles():
@@ -226,7 +294,7 @@ def make_tile(wide, packed):
     """A tile ``wide`` vectors wide; ``packed`` if rows of ``b`` are whole vectors.
 
     ``rows`` and ``cols`` are how much of it is wanted. ``start`` says what the sums begin with: 0
-    with nothing, 1 with ``c``, 2 with the row ``d``.
+    with nothing, ``READ`` with ``c``, ``ROW`` with the row ``d``, or both.
     """
 
     @intrinsic
@@ -237,17 +305,9 @@ def make_tile(wide, packed):
         def code(context, builder, sig, args):
             by = dict(zip(NAMES, args, strict=True))
             kinds = dict(zip(NAMES, sig.args, strict=True))
-            inside(context, builder, kinds, by)
-            places = [
-                builder.ptrtoint(
-                    pointer(context, builder, kinds[name], by[name], by[f"{name}0"]), LONG
-                )
-                for name in "cdab"
-            ]
-            numbers = [by[name] for name in ARGUMENTS[1:]]
-            kind = ir.FunctionType(ir.VoidType(), [LONG] * (4 + len(ARGUMENTS)))
-            function = cgutils.get_or_insert_function(builder.module, kind, SYMBOL)
-            builder.call(function, [ir.Constant(LONG, 2 * wide + packed), *places, *numbers])
+            zero = ir.Constant(LONG, 0)
+            by |= {"lo": zero, "hi": zero, "fk": zero, "f": zero, "cf": zero}
+            call_tile(context, builder, kinds, by, 2 * wide + packed)
             return context.get_dummy_value()
 
         i = types.intp
@@ -255,6 +315,48 @@ def make_tile(wide, packed):
         return types.void(*kinds), code
 
     return tile
+
+
+def make_ended(wide):
+    """A packed tile that has more to do.
+
+    With ``BOUNDED`` in ``start`` it ends with what lies between ``lo`` and ``hi``. It also asks for
+    memory that will be wanted soon: with every product ``fk`` numbers more, from ``f[f0]`` on, and
+    what lies ``cf`` behind its own outcome, unless that is 0.
+    """
+
+    @intrinsic
+    def tile(
+        typing, c, c0, ci, start, d, d0, cols, rows, a, a0, ai, ak, b, b0, bk,
+        n1, a1, b1, n2, a2, b2, n, lo, hi, f, f0, fk, cf,
+    ):  # fmt: skip
+        def code(context, builder, sig, args):
+            by = dict(zip((*NAMES, "lo", "hi", "f", "f0", "fk", "cf"), args, strict=True))
+            kinds = dict(zip((*NAMES, "lo", "hi", "f"), sig.args, strict=False))
+            by |= {name: cell_of(builder, by[name]) for name in ("lo", "hi")}
+            far = pointer(context, builder, kinds["f"], by["f"], by["f0"])
+            by["f"] = builder.ptrtoint(far, LONG)
+            call_tile(context, builder, kinds, by, 2 * wide + 1)
+            return context.get_dummy_value()
+
+        i = types.intp
+        kinds = (c, i, i, i, d, i, i, i, a, i, i, i, b, i, i, i, i, i, i, i, i, i)
+        return types.void(*kinds, NUMBER, NUMBER, f, i, i, i), code
+
+    return tile
+
+
+def call_tile(context, builder, kinds, by, which):
+    """Call the function of all tiles."""
+    inside(context, builder, kinds, by)
+    places = [
+        builder.ptrtoint(pointer(context, builder, kinds[name], by[name], by[f"{name}0"]), LONG)
+        for name in "cdab"
+    ]
+    numbers = [by[name] for name in ARGUMENTS[1:]]
+    kind = ir.FunctionType(ir.VoidType(), [LONG] * (4 + len(ARGUMENTS)))
+    function = cgutils.get_or_insert_function(builder.module, kind, SYMBOL)
+    builder.call(function, [ir.Constant(LONG, which), *places, *numbers])
 
 
 NAMES = (
@@ -284,3 +386,4 @@ def inside(context, builder, kinds, by):
 
 tile_1, tile_2, tile_3, tile_4 = (make_tile(wide, False) for wide in (1, 2, 3, 4))
 packed_1, packed_2, packed_3, packed_4 = (make_tile(wide, True) for wide in (1, 2, 3, 4))
+ended_1, ended_2 = (make_ended(wide) for wide in (1, 2))

@@ -14,7 +14,7 @@ from __future__ import annotations
 from netdsl.backends.cpu.lazy import put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vload, vmax, vmin, vstore
-from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
+from netdsl.backends.cpu.tile import ROWS, ended_1, ended_2
 from netdsl.backends.cpu.winograd_forms import output2, output4
 from netdsl.backends.cpu.winograd_plan import forward_numbers
 from netdsl.backends.cpu.winograd_tiles import (
@@ -46,26 +46,34 @@ def forward_memory(m, ci, block, share):
 @routine
 def multiply(out, o, o_apart, o_across, x, i, x_apart, x_across, tiles, ci,
              weight, m, c0, co, share):  # fmt: skip
-    """The products of a block: for each of (m+2)^2, tiles by channels in, by channels out."""
+    """The products of a block: for each of (m+2)^2, tiles by channels in, by channels out.
+
+    While a panel of the weights is at work the next one is brought nearer.
+    """
     total = (co + LANES - 1) // LANES * LANES
-    until = min(total, c0 + share)
+    until, zero = min(total, c0 + share), real(0)
     for f in range((m + 2) * (m + 2)):
         for c in range(c0, until, 2 * LANES):
             wide = min(2 * LANES, total - c)
             w = f * total * ci + c * ci
             most = ROWS[0] if wide <= LANES else ROWS[1]
-            rows = (tiles + most - 1) // most
-            rows = (tiles + rows - 1) // rows
-            for t in range(0, tiles, rows):
-                count = min(rows, tiles - t)
+            turns = (tiles + most - 1) // most
+            part = (wide + turns - 1) // turns
+            ahead = w + wide * ci if c + wide < until else w + (total - c + c0) * ci
+            for turn in range(turns):
+                t = tiles * turn // turns
+                count = tiles * (turn + 1) // turns - t
                 at = o + f * o_apart + t * o_across + c - c0
                 line = i + f * x_apart + t * x_across
                 if wide > LANES:
-                    packed_2(out, at, o_across, 0, out, at, wide, count, x, line, x_across, 1,
-                             weight, w, wide, 1, 0, 0, 1, 0, 0, ci)  # fmt: skip
+                    ended_2(out, at, o_across, 0, out, at, wide, count, x, line, x_across, 1,
+                            weight, w, wide, 1, 0, 0, 1, 0, 0, ci, zero, zero,
+                            weight, ahead, part, 0)  # fmt: skip
                 else:
-                    packed_1(out, at, o_across, 0, out, at, wide, count, x, line, x_across, 1,
-                             weight, w, wide, 1, 0, 0, 1, 0, 0, ci)  # fmt: skip
+                    ended_1(out, at, o_across, 0, out, at, wide, count, x, line, x_across, 1,
+                            weight, w, wide, 1, 0, 0, 1, 0, 0, ci, zero, zero,
+                            weight, ahead, part, 0)  # fmt: skip
+                ahead += part * ci
 
 
 @device

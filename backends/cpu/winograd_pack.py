@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+from netdsl.backends.cpu.across_turn import turn_square
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.winograd_forms import filter2, filter4
 from netdsl.backends.cpu.winograd_tiles import ONE, put4, put6, take3
 from netdsl.backends.override import task
-from netdsl.kernel import device, real
+from netdsl.kernel import device, routine
 
 
 def winograd_pack_size(m, outs, ins):
     """How many numbers packed weights take, for ``outs`` channels made of ``ins``."""
-    return (m + 2) ** 2 * ins * (-(-outs // 16) * 16)
+    return (m + 2) ** 2 * ins * (-(-outs // LANES) * LANES)
 
 
 @device
-def pack_vector4(out, o, apart, x, i, own, w):
+def pack_vector4(out, o, apart, x, i, down, right, own, w):
     """``G g GT`` of a vector of windows, m = 4; ``own`` holds the rows from ``w`` on meanwhile."""
     for r in range(3):
-        a, b, c = take3(x, i + r * 3 * LANES, ONE * LANES)
+        a, b, c = take3(x, i + r * down, right)
         put6(own, w + r * 6 * LANES, ONE * LANES, filter4(a, b, c))
     for k in range(6):
         a, b, c = take3(own, w + k * LANES, 6 * LANES)
@@ -26,46 +27,51 @@ def pack_vector4(out, o, apart, x, i, own, w):
 
 
 @device
-def pack_vector2(out, o, apart, x, i, own, w):
+def pack_vector2(out, o, apart, x, i, down, right, own, w):
     """``G g GT`` of a vector of windows, m = 2."""
     for r in range(3):
-        a, b, c = take3(x, i + r * 3 * LANES, ONE * LANES)
+        a, b, c = take3(x, i + r * down, right)
         put4(own, w + r * 4 * LANES, ONE * LANES, filter2(a, b, c))
     for k in range(4):
         a, b, c = take3(own, w + k * LANES, 4 * LANES)
         put4(out, o + k * apart, 4 * apart, filter2(a, b, c))
 
 
-@device
-def pack_block(out, weight, scratch, m, outs, ins, c, k, back):
-    """Pack a panel of outputs from ``c`` on for the inputs from ``k`` on, at most ``LANES``."""
+@routine
+def turn_windows(scratch, s, weight, w, step, numbers, wide):
+    """Bring ``wide`` channels side by side: ``numbers`` of each, from ``w`` on, ``step`` apart."""
+    for j in range(0, numbers, LANES):
+        turn_square(
+            scratch, s + j * LANES, LANES, weight, w + j, step,
+            wide, min(LANES, numbers - j), LANES, 0,
+        )  # fmt: skip
+
+
+@routine
+def pack_vectors(out, weight, scratch, m, outs, ins, c, k, count, back):
+    """Pack a vector of outputs from ``c`` on for ``count`` inputs from ``k`` on."""
     total = (outs + LANES - 1) // LANES * LANES
-    width, count = min(2 * LANES, total - c), min(LANES, ins - k)
-    for b in range(0, width, LANES):
-        part = b * 9 * LANES
-        wide = min(LANES, outs - c - b)
+    panel = c // (2 * LANES) * 2 * LANES
+    width, wide = min(2 * LANES, total - panel), min(LANES, outs - c)
+    down, right, first = 3 * LANES, ONE * LANES, 0 * ONE
+    if back:
+        down, right, first = -down, -right, 8 * LANES
         for i in range(count):
-            for j in range(wide):
-                o, at = c + b + j, part + i * 9 * LANES + j
-                if back:
-                    source = ((k + i) * outs + o) * 9
-                    for w in range(9):
-                        scratch[at + (8 - w) * LANES] = weight[source + w]
-                else:
-                    source = (o * ins + k + i) * 9
-                    for w in range(9):
-                        scratch[at + w * LANES] = weight[source + w]
-            for j in range(wide, LANES):
-                for w in range(9):
-                    scratch[part + (i * 9 + w) * LANES + j] = real(0)
-    own = 18 * LANES * LANES
+            at = ((k + i) * outs + c) * 9
+            for j in range(0, 9, LANES):
+                turn_square(
+                    scratch, (i * 9 + j) * LANES, LANES, weight, at + j, 9,
+                    wide, min(LANES, 9 - j), LANES, 0,
+                )  # fmt: skip
+    else:
+        turn_windows(scratch, 0 * ONE, weight, (c * ins + k) * 9, ins * 9, count * 9, wide)
+    own = 9 * LANES * LANES
     for i in range(count):
-        for b in range(0, width, LANES):
-            o, at = c * ins + (k + i) * width + b, (b + i) * 9 * LANES
-            if m == 4:
-                pack_vector4(out, o, total * ins, scratch, at, scratch, own)
-            else:
-                pack_vector2(out, o, total * ins, scratch, at, scratch, own)
+        o, at = panel * ins + (k + i) * width + c - panel, i * 9 * LANES + first
+        if m == 4:
+            pack_vector4(out, o, total * ins, scratch, at, down, right, scratch, own)
+        else:
+            pack_vector2(out, o, total * ins, scratch, at, down, right, scratch, own)
 
 
 def pack_tasks(outs, ins):
@@ -75,12 +81,13 @@ def pack_tasks(outs, ins):
 
 def pack_memory():
     """The windows of a task, with the outputs side by side."""
-    return (18 * LANES + 18) * LANES
+    return (9 * LANES + 18) * LANES
 
 
 @task(tasks=pack_tasks, memory=pack_memory)
 def winograd_pack(first, last, scratch, out, weight, m: int, outs: int, ins: int, back: int):
     inner = (ins + LANES - 1) // LANES
     for t in range(first, last):
-        c, k = t // inner * 2 * LANES, t % inner * LANES
-        pack_block(out, weight, scratch, m, outs, ins, c, k, back)
+        panel, k = t // inner * 2 * LANES, t % inner * LANES
+        for c in range(panel, min(outs, panel + 2 * LANES), LANES):
+            pack_vectors(out, weight, scratch, m, outs, ins, c, k, min(LANES, ins - k), back)

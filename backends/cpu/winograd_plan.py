@@ -12,33 +12,53 @@ ENOUGH = 16
 """So many tasks keep the threads of most machines at work."""
 FORM = 12
 """Bringing a number into the form or back takes as long as so many multiplications."""
-WEIGHT = 80
-"""So does reading and writing a number of the weights' form."""
+WEIGHT, PLAIN = 36, 250
+"""So do packing and reading a number of the weights' form, and a weight for the direct kernels."""
+SMALL = 64
+"""In pictures of so few positions the direct kernels leave out what is around them."""
 PANELS = 32
 """A share has whole panels, with the widest of vectors."""
 SHARE = 128
 """A share has no fewer channels out (half of it where tiles are few): each makes the forms anew."""
-PART = 128
-"""A task has no more channels in or out: their sums are to stay in a core's cache."""
-TILES = 32
-"""So many tiles are brought into Winograd's form at a time."""
+PARTS = (64, 128)
+"""A task of the gradient by weights has about so many channels in and out."""
+SUMS, FORMS = 200_000, 160_000
+"""Its sums, and both forms of some tiles, have no more numbers: they stay in a core's cache."""
+DEPTHS = (32, 64)
+"""It brings no fewer and no more tiles into Winograd's form at a time."""
+BACK = 20
+"""Bringing a sum back and adding it to others takes as long as so many multiplications."""
 LONGEST = 256
 """A sum goes over no more tiles before it is added to others."""
-MOST = 1 << 22
-"""All gradients of chunks together have no more numbers, if one of them has not."""
 
 
-def winograd_pays(m, n, ci, co, o1, o2):
-    """Whether Winograd's method is faster than the direct kernels, for 3x3 windows and stride 1.
+def winograd_cost(m, n, ci, co, o1, o2):
+    """How long a convolution takes by Winograd's method, in multiplications.
 
     What costs are the products, of which tiles at the edges have too many, and beside them bringing
     all channels into the form and back, and packing and reading the weights.
     """
-    tiles, taps = n * -(-o1 // m) * -(-o2 // m), (m + 2) ** 2
-    inside, outside = -(-ci // LANES) * LANES, -(-co // LANES) * LANES
+    tiles, inside, outside = n * -(-o1 // m) * -(-o2 // m), full(ci), full(co)
     forms = tiles * (inside + outside) * FORM + ci * co * WEIGHT
-    here = taps * (tiles * ci * outside + forms)
-    return here < n * o1 * o2 * 9 * ci * co
+    return (m + 2) ** 2 * (tiles * ci * outside + forms)
+
+
+def direct_cost(n, ci, co, i1, i2, o1, o2, p1, p2):
+    """How long it takes by the direct kernels, for 3x3 windows and stride 1."""
+    seen = 9 * o1 * o2
+    if o1 * o2 <= SMALL:
+        seen = seen_places(i1, o1, p1) * seen_places(i2, o2, p2)
+    return ci * co * (n * seen + PLAIN)
+
+
+def seen_places(size, places, pad):
+    """How many places of an axis three taps see together, without those around the picture."""
+    return sum(max(0, min(places, size + pad - t) - max(0, pad - t)) for t in range(3))
+
+
+def full(channels):
+    """Channels in whole vectors."""
+    return -(-channels // LANES) * LANES
 
 
 def winograd_block(m, n, ci, co, o1, o2):
@@ -46,7 +66,7 @@ def winograd_block(m, n, ci, co, o1, o2):
 
     Few, so that their forms stay in the cache; more, where many weights are read for every block.
     """
-    tiles = n * -(-o1 // m) * -(-o2 // m)
+    tiles = max(1, n * -(-o1 // m) * -(-o2 // m))
     fit = min(MANY, CACHE // ((m + 2) ** 2 * (ci + co)))
     block = max(FEW, fit, ci * co // (4 * (ci + co)))
     fewer = FEW // 2 if ci * co <= 128 * 128 else block
@@ -56,7 +76,7 @@ def winograd_block(m, n, ci, co, o1, o2):
 
 def winograd_share(m, n, ci, co, o1, o2, block):
     """How many channels out a task has."""
-    blocks = winograd_rows(m, n, o1, o2, block)
+    blocks = max(1, winograd_rows(m, n, o1, o2, block))
     each = SHARE if block > FEW else SHARE // 2
     shares = max(1, min(-(-ENOUGH // (2 * blocks)), co // each))
     return -(-co // (shares * PANELS)) * PANELS
@@ -67,12 +87,27 @@ def winograd_rows(m, n, o1, o2, block):
     return -(-n * -(-o1 // m) * -(-o2 // m) // block)
 
 
-def winograd_chunks(m, n, ci, co, o1, o2):
-    """Into how many chunks of tiles a gradient falls apart; each is a gradient by itself."""
-    tiles = n * -(-o1 // m) * -(-o2 // m)
-    parts = -(-ci // PART) * -(-co // PART)
-    chunks = max(-(-tiles // LONGEST), min(-(-ENOUGH // parts), tiles // TILES))
-    return max(1, min(chunks, MOST // (9 * ci * co)))
+def weight_parts(channels):
+    """The sizes that parts of some channels may have."""
+    return tuple(-(-channels // -(-channels // part) // PANELS) * PANELS for part in PARTS)
+
+
+def weight_deep(m, part_i, part_o):
+    """How many tiles a task of the gradient by weights brings into form at a time."""
+    fit = FORMS // ((m + 2) ** 2 * (part_i + part_o)) // LANES * LANES
+    return min(max(fit, DEPTHS[0]), DEPTHS[1])
+
+
+def weight_chunks(tiles, parts):
+    """Into how many chunks of tiles a gradient falls apart, if its channels have so many parts."""
+    return max(1, min(-(-ENOUGH // parts), tiles // DEPTHS[0]))
+
+
+def weight_cost(tiles, ci, co, part_i, part_o):
+    """How long it takes beside the products: making forms, and bringing sums back."""
+    ins, outs = -(-ci // part_i), -(-co // part_o)
+    sums = max(weight_chunks(tiles, ins * outs), tiles / LONGEST)
+    return tiles * FORM * (ci * outs + co * ins) + sums * ci * co * BACK
 
 
 def forward_numbers(m: int, n: int, ci: int, co: int, o1: int, o2: int) -> dict[str, int]:
@@ -87,11 +122,18 @@ def winograd_sum_rows(m: int, n: int, ci: int, co: int, o1: int, o2: int) -> int
 
 
 def gradient_numbers(m: int, n: int, ci: int, co: int, o1: int, o2: int) -> dict[str, int]:
-    """Into how many chunks the gradient by weights falls apart."""
-    return {"chunks": winograd_chunks(m, n, ci, co, o1, o2)}
+    """How the gradient by weights falls apart: into chunks of tiles and parts of the channels."""
+    tiles = n * -(-o1 // m) * -(-o2 // m)
+    part_i, part_o = min(
+        ((i, o) for i in weight_parts(ci) for o in weight_parts(co) if (m + 2) ** 2 * i * o < SUMS),
+        key=lambda parts: weight_cost(tiles, ci, co, *parts),
+    )
+    chunks = weight_chunks(tiles, -(-ci // part_i) * -(-co // part_o))
+    deep = weight_deep(m, part_i, part_o)
+    return {"chunks": chunks, "part_i": part_i, "part_o": part_o, "deep": deep}
 
 
 def winograd_parts_size(m: int, n: int, ci: int, co: int, o1: int, o2: int) -> int:
     """How many numbers the gradients of all chunks have, if there are several."""
-    chunks = winograd_chunks(m, n, ci, co, o1, o2)
-    return chunks * 9 * ci * co if chunks > 1 else 0
+    chunks = gradient_numbers(m, n, ci, co, o1, o2)["chunks"]
+    return chunks * co * (9 * full(ci) + 1) if chunks > 1 else 0

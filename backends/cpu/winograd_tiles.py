@@ -34,9 +34,8 @@ def whole(channels):
 
 @device
 def spaced(channels):
-    """How far tiles of some channels are apart: no large power of two, for the cache's sake."""
-    across = (channels + LANES - 1) // LANES * LANES
-    return across + LANES if across % (8 * LANES) == 0 else across
+    """How far tiles of some channels are apart: an odd number of vectors, for the cache's sake."""
+    return ((channels + LANES - 1) // LANES | 1) * LANES
 
 
 @device
@@ -155,14 +154,20 @@ def spread_input4(out, o, apart, x, i, line, step, own, w):
 
 
 @device
-def spread_input2(out, o, apart, x, i, line, step, own, w):
-    """``BT d B`` of a tile, m = 2."""
-    for r in range(4):
-        a, b, c, d = take4(x, i + r * line, step)
-        put4(own, w + r * 4 * LANES, ONE * LANES, input2(a, b, c, d))
-    for k in range(4):
-        a, b, c, d = take4(own, w + k * LANES, 4 * LANES)
-        put4(out, o + k * apart, 4 * apart, input2(a, b, c, d))
+def spread_input2(out, o, apart, x, i, line, step):
+    """``BT d B`` of a tile, m = 2: registers hold it."""
+    a, b, c, d = take4(x, i, step)
+    p = input2(a, b, c, d)
+    a, b, c, d = take4(x, i + line, step)
+    q = input2(a, b, c, d)
+    a, b, c, d = take4(x, i + 2 * line, step)
+    r = input2(a, b, c, d)
+    a, b, c, d = take4(x, i + 3 * line, step)
+    s = input2(a, b, c, d)
+    put4(out, o, 4 * apart, input2(p[0], q[0], r[0], s[0]))
+    put4(out, o + apart, 4 * apart, input2(p[1], q[1], r[1], s[1]))
+    put4(out, o + 2 * apart, 4 * apart, input2(p[2], q[2], r[2], s[2]))
+    put4(out, o + 3 * apart, 4 * apart, input2(p[3], q[3], r[3], s[3]))
 
 
 @device
@@ -177,14 +182,14 @@ def spread_error4(out, o, apart, x, i, line, step, own, w):
 
 
 @device
-def spread_error2(out, o, apart, x, i, line, step, own, w):
+def spread_error2(out, o, apart, x, i, line, step):
     """``A dy AT`` of a tile, m = 2."""
-    for r in range(2):
-        a, b = vload(x, i + r * line), vload(x, i + r * line + step)
-        put4(own, w + r * 4 * LANES, ONE * LANES, error2(a, b))
-    for k in range(4):
-        a, b = vload(own, w + k * LANES), vload(own, w + (k + 4) * LANES)
-        put4(out, o + k * apart, 4 * apart, error2(a, b))
+    p = error2(vload(x, i), vload(x, i + step))
+    q = error2(vload(x, i + line), vload(x, i + line + step))
+    put4(out, o, 4 * apart, error2(p[0], q[0]))
+    put4(out, o + apart, 4 * apart, error2(p[1], q[1]))
+    put4(out, o + 2 * apart, 4 * apart, error2(p[2], q[2]))
+    put4(out, o + 3 * apart, 4 * apart, error2(p[3], q[3]))
 
 
 @routine
@@ -213,11 +218,11 @@ def spread(out, o, apart, across, m, halo, tiles, t, across_tiles, down_tiles, i
                 if halo and m == 4:
                     spread_input4(out, to, apart, band, at, line, chunk, band, own)
                 elif halo:
-                    spread_input2(out, to, apart, band, at, line, chunk, band, own)
+                    spread_input2(out, to, apart, band, at, line, chunk)
                 elif m == 4:
                     spread_error4(out, to, apart, band, at, line, chunk, band, own)
                 else:
-                    spread_error2(out, to, apart, band, at, line, chunk, band, own)
+                    spread_error2(out, to, apart, band, at, line, chunk)
         o += run * across
         tiles -= run
         column += run

@@ -11,11 +11,15 @@ from netdsl.backends.cpu.lower import (
     clamp,
     conv,
     dense,
+    embedding,
     flat,
     join,
+    losses,
     lrn,
     norm,
     pool,
+    recurrent,
+    separable,
     upconv,
     update,
 )
@@ -28,15 +32,19 @@ from netdsl.ops.global_avgpool import GlobalAvgPool
 from netdsl.ops.global_maxpool import GlobalMaxPool
 from netdsl.ops.maxpool import MaxPool
 from netdsl.ops.upconv import UpConv
+from netdsl.recurrent import Recurrent
 from netdsl.schedule import Buffer, Call, Note, Operand, Schedule
 
 RULES = {
-    **clamp.RULES, **conv.RULES, **dense.RULES, **flat.RULES, **join.RULES, **lrn.RULES,
-    **norm.RULES, **pool.RULES, **upconv.RULES, **update.RULES,
+    **clamp.RULES, **conv.RULES, **dense.RULES, **embedding.RULES, **flat.RULES, **join.RULES,
+    **losses.RULES, **lrn.RULES, **norm.RULES, **pool.RULES, **recurrent.RULES,
+    **separable.RULES, **upconv.RULES, **update.RULES,
 }  # fmt: skip
 TILES = {"exact": 0, "normal": 2, "fast": 4}
 """The largest of Winograd's tiles that a precision allows; 0 is none."""
-WANTING = (Conv, UpConv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool)
+WANTING = (
+    Conv, UpConv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, Recurrent,
+)  # fmt: skip
 """Layers whose kernels want the channels last."""
 
 
@@ -74,8 +82,8 @@ def lower(schedule: Schedule, real: str) -> Schedule:
 
     run(True, train=schedule.train, backward=schedule.backward)
     run(True, update=schedule.update)
-    run(False, evaluate=schedule.evaluate)
-    prepare = run(False, predict=schedule.predict)
+    first = (*run(False, predict=schedule.predict), *run(False, evaluate=schedule.evaluate))
+    prepare = tuple({call.out.buffer: call for call in first}.values())
     lowered = replace(schedule, **done, prepare=prepare, places=found, notes=tuple(notes))
     used = {*buffers(lowered), *(place.host for place in found.values())}
     return replace(lowered, last=frozenset(used & last), across=frozenset(used & lying))

@@ -40,16 +40,21 @@ def backward(low: Lowering, call: Call) -> bool:
     return True
 
 
+def follower(low: Lowering, made: Buffer) -> Call | None:
+    """The activation that is all that reads a tensor, if it only cuts."""
+    readers = low.ahead(made)
+    if len(readers) != 1 or type(readers[0].op) not in BOUNDS or made in low.kept:
+        return None
+    return readers[0] if readers[0].kernel.makes == "y" else None
+
+
 def follows(low: Lowering, made: Buffer) -> tuple[Buffer, float, float]:
     """Where a kernel shall write what it makes, and between which numbers it shall cut it.
 
     If all that reads it is one activation, the kernel does the activation's work too.
     """
-    readers = low.ahead(made)
-    if len(readers) != 1 or type(readers[0].op) not in BOUNDS or made in low.kept:
-        return made, -inf, inf
-    (act,) = readers
-    if act.kernel.makes != "y":
+    act = follower(low, made)
+    if act is None:
         return made, -inf, inf
     low.take(act)
     return act.out.buffer, *BOUNDS[type(act.op)]

@@ -10,7 +10,7 @@ from netdsl.backends.cpu.conv_weight_plan import parts_size, weight_numbers
 from netdsl.backends.cpu.conv_weight_sum import conv_weight_sum
 from netdsl.backends.cpu.depthwise_plan import depthwise_parts_size
 from netdsl.backends.cpu.depthwise_weight import depthwise_weight, depthwise_weight_sum
-from netdsl.backends.cpu.lower.clamp import follows
+from netdsl.backends.cpu.lower.ending import Ending, ending
 from netdsl.backends.cpu.lower.geometry import (
     at_batch,
     function_of,
@@ -19,7 +19,7 @@ from netdsl.backends.cpu.lower.geometry import (
     weight_window,
     window,
 )
-from netdsl.backends.cpu.lower.lowering import Lowering, Source, counted
+from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source, counted
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
 from netdsl.backends.cpu.lower.ways import (
     Geometry,
@@ -28,6 +28,7 @@ from netdsl.backends.cpu.lower.ways import (
     forward_way,
     is_depthwise,
     reason,
+    way_for_few,
     winograd_tile,
 )
 from netdsl.backends.cpu.winograd_plan import winograd_parts_size
@@ -43,38 +44,66 @@ def geometry_of(call: Call, x: Buffer, y: Buffer, weight: Buffer) -> dict[str, N
     return {**sizes(x.tensor, y.tensor), **known, "groups": call.baked["groups"]}
 
 
-def packed_for(low: Lowering, call: Call, way: Way, name: str, first: bool) -> Operand:
-    """The weights of a layer in the form that a way wants."""
+def packed_for(
+    low: Lowering, call: Call, way: Way, name: str, first: bool, weight: Operand | None = None
+) -> Operand:
+    """The weights of a layer, or others in their place, in the form that a way wants."""
     packed = low.operand(low.aux(call, name, way.size))
-    low.emit(way.pack, packed, {"weight": reads(call, "weight")}, way.numbers, first=first)
+    known = {"weight": weight or reads(call, "weight")}
+    low.emit(way.pack, packed, known, way.numbers, first=first)
     return packed
 
 
 def forward(low: Lowering, call: Call) -> bool:
-    """``y``, with bias, the activation behind it, and the statistics that a normalisation wants."""
+    """``y``, with all that its kernel can do along, and the statistics for a normalisation."""
     x, weight = buffer_of(call, "x"), buffer_of(call, "weight")
     geometry = geometry_of(call, x, call.out.buffer, weight)
     source = low.source(x)
     way = forward_way(geometry, low.tile)
     low.told.decide(call, why=reason(way.numbers, low.tile))
-    packed = packed_for(low, call, way, "packed", first=True)
-    out, lo, hi = follows(low, call.out.buffer)
+    end = ending(low, call, source)
+    few = None if low.training else way_for_few(geometry, way)
+    if few is None:
+        make(low, call, way, source, end)
+        return True
+    smaller, limit = few
+    known = (("n", COUNT), ("limit", limit))
+    make(low, call, way, source, end, Counted(many_images, known))
+    make(low, call, smaller, source, end, Counted(few_images, known))
+    return True
+
+
+def many_images(n: int, limit: int) -> int:
+    """How many images a kernel makes that is for no fewer than a limit."""
+    return n if n >= limit else 0
+
+
+def few_images(n: int, limit: int) -> int:
+    """How many a kernel makes that is for fewer."""
+    return n if n < limit else 0
+
+
+def make(
+    low: Lowering, call: Call, way: Way, source: Source, end: Ending, n: Number = COUNT
+) -> None:
+    """Run a kernel, with its weights packed."""
+    form = f"packed{end.form}" if n == COUNT else f"packed{end.form}{way.numbers['m']}"
+    packed = packed_for(low, call, way, form, first=True, weight=end.weight)
     assert way.rows is not None
-    sums = sums_for(low, call, out, function_of(way.rows, way.numbers))
+    sums = sums_for(low, call, end.out, function_of(way.rows, way.numbers))
     low.emit(
         way.body,
-        low.operand(out),
+        low.operand(end.out),
         {
             "x": source.x, "ref": source.ref, "coef": source.coef, "weight": packed,
-            "bias": reads(call, "bias"), "sums": sums,
+            "bias": end.bias, "sums": sums,
         },
         {
-            **way.numbers, "step": low.step(out), "x_step": source.step,
-            "ref_step": source.ref_step, "add": 0, "lo": source.lo, "hi": source.hi,
-            "out_lo": lo, "out_hi": hi,
+            **way.numbers, "n": n, "step": low.step(end.out), "x_step": source.step,
+            "ref_step": source.ref_step, "add": end.add, "lo": source.lo, "hi": source.hi,
+            "out_lo": end.lo, "out_hi": end.hi,
         },
     )  # fmt: skip
-    return True
 
 
 def sums_for(low: Lowering, call: Call, out: Buffer, rows: Counted) -> Operand | None:
@@ -134,10 +163,16 @@ def value_numbers(x: Source) -> dict[str, Number]:
 
 
 def gradient_of_weights(
-    low: Lowering, call: Call, geometry: Geometry, x: Source, dy: Source, dbias: Operand | None
+    low: Lowering,
+    call: Call,
+    geometry: Geometry,
+    x: Source,
+    dy: Source,
+    dbias: Operand | None,
+    name: str = "parts",
 ) -> None:
     """The gradients by weights and biases, of a convolution or of what is one in disguise."""
-    parts = low.operand(low.aux(call, "parts", most(conv_parts_size, geometry)))
+    parts = low.operand(low.aux(call, name, most(conv_parts_size, geometry)))
     out, numbers = low.operand(call.out.buffer), {**geometry, "add": int(call.add)}
     known = {"x": x.x, "ref": x.ref, "coef": x.coef, **seen("y", dy)}
     reads_ = {"dbias": dbias, "parts": parts, **known}
@@ -170,15 +205,14 @@ def depthwise_gradient(low: Lowering, call: Call, geometry: Geometry, x: Source)
 
 
 def winograd_gradient(low: Lowering, call: Call, geometry: Geometry, x: Source) -> None:
-    """The gradient by weights by Winograd's products; that by the bias has kernels of its own."""
-    bias_alone(low, call)
-    dy, out = low.source(buffer_of(call, "dy")), low.operand(call.out.buffer)
+    """The gradients by weights and biases by Winograd's products."""
+    dbias, dy = bias_gradient(low, call), low.source(buffer_of(call, "dy"))
     parts = low.operand(low.aux(call, "parts", most(winograd_parts_size, geometry)))
-    numbers = {**geometry, **value_numbers(x), **distances("y", dy), "add": int(call.add)}
-    numbers["size"] = call.out.buffer.tensor.size
-    reads_ = {"parts": parts, "x": x.x, "ref": x.ref, "coef": x.coef, **seen("y", dy)}
-    low.emit(winograd_weight, out, reads_, numbers)
-    low.emit(winograd_weight_sum, out, {"parts": parts}, numbers)
+    out, numbers = low.operand(call.out.buffer), {**geometry, "add": int(call.add)}
+    reads_ = {"dbias": dbias, "parts": parts, "x": x.x, "ref": x.ref, "coef": x.coef}
+    told = {**numbers, **value_numbers(x), **distances("y", dy)}
+    low.emit(winograd_weight, out, {**reads_, **seen("y", dy)}, told)
+    low.emit(winograd_weight_sum, out, {"dbias": dbias, "parts": parts}, numbers)
 
 
 def bias_gradient(low: Lowering, call: Call) -> Operand | None:

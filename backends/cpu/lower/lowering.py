@@ -227,8 +227,7 @@ class Lowering:
         source, lazy = self.source(buffer), self.lazy[buffer]
         del self.lazy[buffer]
         if lazy == Lazy(lazy.x) and self.free(lazy.x, buffer):
-            self.homes[buffer] = lazy.x
-            self.guests.setdefault(self.home(buffer), []).append(buffer)
+            self.house(buffer, lazy.x)
         else:
             self.told.written.add(buffer)
             self.spread(source, buffer, 0)
@@ -241,6 +240,23 @@ class Lowering:
             return False
         others = self.lazy.needing.get(memory, ())
         return memory.role == wanted.role == "grad" and not any(map(self.ahead, others))
+
+    def house(self, buffer: Buffer, memory: Buffer) -> None:
+        """Let a tensor stay in the memory of another one."""
+        self.homes[buffer] = memory
+        self.guests.setdefault(self.home(buffer), []).append(buffer)
+
+    def can_house(self, buffer: Buffer, memory: Buffer) -> bool:
+        """Whether a tensor may be written over another one, whose last reader makes it."""
+        if memory in self.lazy or not {memory, buffer} <= self.last:
+            return False
+        apart = {*self.kept, *self.places, *self.hosts}
+        return not {memory, self.home(memory), buffer} & apart
+
+    def made_already(self, buffer: Buffer) -> bool:
+        """Whether no call from this one on makes a tensor."""
+        left = (i for i in range(self.at, len(self.calls)) if i not in self.taken)
+        return all(self.calls[i].out.buffer != buffer for i in left)
 
     def spread(self, source: Source, out: Buffer, add: int) -> None:
         """Write, or add, a tensor that is made while it is read."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from math import prod
 from typing import Any
 
+from netdsl.backends.cpu.lower.clamp import BOUNDS
 from netdsl.backends.cpu.lower.geometry import sizes, window
 from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of
@@ -59,9 +61,28 @@ def max_forward(low: Lowering, call: Call) -> bool:
     return True
 
 
+def cut(low: Lowering, call: Call) -> Call | None:
+    """The gradient of the activation before a maximum, if it can be cut at the maximum as well.
+
+    ``max(relu(x)) = relu(max(x))``: of these two training keeps the smaller.
+    """
+    dx, readers = call.out.buffer, low.ahead(call.out.buffer)
+    if len(readers) != 1 or type(readers[0].op) not in BOUNDS or call.add or readers[0].add:
+        return None
+    y = buffer_of(readers[0], "y")
+    again = any(later.out.buffer == dx for later in low.calls[low.at + 1 :])
+    return None if again or y in low.lazy or y.owner != dx.owner else readers[0]
+
+
 def window_backward(low: Lowering, call: Call) -> bool:
     """``dx`` of either kind of window."""
     dy, x = low.source(buffer_of(call, "dy")), call.out.buffer
+    if isinstance(call.op, MaxPool) and not dy.ref and (act := cut(low, call)):
+        low.take(act)
+        lo, hi = BOUNDS[type(act.op)]
+        pooled = low.source(replace(buffer_of(call, "dy"), role="value"))
+        dy = replace(dy, ref=pooled.x, ref_step=pooled.step, lo=lo, hi=hi)
+        x = act.out.buffer
     if call.add:
         low.store(x)
     numbers: dict[str, Number] = {

@@ -25,7 +25,7 @@ from netdsl.backends.cpu.lower.geometry import at_batch, whole
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.winograd import winograd_forward
 from netdsl.backends.cpu.winograd_pack import winograd_pack, winograd_pack_size
-from netdsl.backends.cpu.winograd_plan import winograd_pays, winograd_sum_rows
+from netdsl.backends.cpu.winograd_plan import direct_cost, winograd_cost, winograd_sum_rows
 from netdsl.schedule import Number
 
 Geometry = Mapping[str, Number]
@@ -52,14 +52,34 @@ class Way:
 def forward_way(geometry: Geometry, tile: int) -> Way:
     """How ``y`` is made; ``tile`` is the largest of Winograd's tiles that is allowed, or 0."""
     if m := winograd_tile(geometry, tile):
-        told = {**geometry, "m": m, "outs": geometry["co"], "ins": geometry["ci"], "back": 0}
-        size = at_batch(winograd_pack_size, told, TYPICAL)
-        name = f"winograd F({m}x{m})"
-        return Way(name, winograd_forward, winograd_pack, size, told, winograd_sum_rows)
+        return winograd_way(geometry, m)
     if is_depthwise(geometry):
         size = depthwise_size(LANES, **whole(geometry, "ci", "co", "k0", "k1", "k2"))
         return Way("depthwise", depthwise_forward, pack_depthwise, size, geometry, depthwise_rows)
     return direct_forward(geometry)
+
+
+def winograd_way(geometry: Geometry, m: int) -> Way:
+    """Winograd's products with tiles of one size."""
+    told = {**geometry, "m": m, "outs": geometry["co"], "ins": geometry["ci"], "back": 0}
+    size = at_batch(winograd_pack_size, told, TYPICAL)
+    name = f"winograd F({m}x{m})"
+    return Way(name, winograd_forward, winograd_pack, size, told, winograd_sum_rows)
+
+
+def way_for_few(geometry: Geometry, way: Way) -> tuple[Way, int] | None:
+    """A faster way for fewer images than some number, and that number.
+
+    Large tiles read more weights: that pays where there are many of them.
+    """
+    if way.numbers.get("m") != 4:
+        return None
+    told = [{**geometry, "m": m} for m in (2, 4)]
+    for few in (16, 8, 4, 2):
+        small, large = (at_batch(winograd_cost, numbers, few // 2) for numbers in told)
+        if small < large:
+            return winograd_way(geometry, 2), few
+    return None
 
 
 def direct_forward(geometry: Geometry) -> Way:
@@ -96,10 +116,11 @@ def winograd_tile(geometry: Geometry, tile: int) -> int:
     """The tile of Winograd's method with which it pays, or 0."""
     if obstacle(geometry):
         return 0
-    pays = [
-        m for m in (4, 2) if m <= tile and at_batch(winograd_pays, {**geometry, "m": m}, TYPICAL)
-    ]
-    return pays[0] if pays else 0
+    costs = {0: at_batch(direct_cost, geometry, TYPICAL)}
+    for m in (2, 4):
+        if m <= tile:
+            costs[m] = at_batch(winograd_cost, {**geometry, "m": m}, TYPICAL)
+    return min(costs, key=lambda m: costs[m])
 
 
 def obstacle(geometry: Geometry) -> str:
