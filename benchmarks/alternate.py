@@ -12,7 +12,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from side import Measured, Task
 
 HERE = Path(__file__).parent
 LIMIT = 3600  # seconds for one process
+SURE, FAR = 2, 1.5  # in so many turns so many times as slow as another peer: it is not run further
 
 
 class Failed(Exception):
@@ -63,13 +64,15 @@ class Turns:
         return [theirs.milliseconds / mine.milliseconds for mine, theirs in pairs]
 
 
-def alternate(tasks: Mapping[str, Task], turns: int) -> dict[str, Turns | Failed]:
-    """Every task once in each turn; one that fails is not tried again."""
+def alternate(
+    tasks: Mapping[str, Task], turns: int, peers: Collection[str] = ()
+) -> dict[str, Turns | Failed]:
+    """Every task once in each turn; one that fails is not tried again, nor a beaten peer."""
     runs: dict[str, list[Measured]] = {name: [] for name in tasks}
     failures: dict[str, Failed] = {}
     for turn in range(turns):
         for name, task in tasks.items():
-            if name in failures:
+            if name in failures or beaten(name, {each: runs[each] for each in peers}):
                 continue
             try:
                 runs[name].append(run(task))
@@ -79,6 +82,14 @@ def alternate(tasks: Mapping[str, Task], turns: int) -> dict[str, Turns | Failed
                 told = f"failed: {failure}"
             print(f"{task.row}, turn {turn + 1}: {name} {told}", file=sys.stderr, flush=True)
     return {name: failures.get(name) or Turns(tuple(found)) for name, found in runs.items()}
+
+
+def beaten(name: str, peers: Mapping[str, list[Measured]]) -> bool:
+    """Whether a peer was so much slower than another in some turns that it cannot be the best."""
+    times = {each: [run.milliseconds for run in found] for each, found in peers.items() if found}
+    if name not in times or len(times[name]) < SURE:
+        return False
+    return min(times[name]) > FAR * min(max(found) for found in times.values())
 
 
 def run(task: Task, environment: Mapping[str, str] | None = None) -> Measured:

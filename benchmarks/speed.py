@@ -24,7 +24,8 @@ NOTES = """A ratio is the best peer's time over netdsl's, turn by turn: above 1,
 its median, its smallest and its largest. All sides: milliseconds a step (medians), each in its best
 layout. The difference is the largest between what two sides compute, relative to the largest value:
 losses of the first three steps, or outputs. Switches: how often in a second other programs took a
-core away; many spoil the figures. Steps: those timed in a process, times processes."""
+core away; many spoil the figures. Steps: those timed in a process, times processes. A peer, or one
+of its layouts, half as slow again as another peer in two turns is not run in those after."""
 
 
 def main(options: Namespace) -> None:
@@ -43,7 +44,9 @@ def measured(key: str, options: Namespace) -> dict[str, Turns | Failed]:
             write_weights(key, path, options.cores)
         except Failed as failure:
             return {f"{name}/": Failed(f"netdsl: {failure}") for name in PEERS}
-        return alternate(tasks(key, PEERS, options, path), options.turns)
+        made = tasks(key, PEERS, options, path)
+        peers = [name for name in made if not name.startswith(f"{OURS}/")]
+        return alternate(made, options.turns, peers)
 
 
 def title(row: Row) -> str:
@@ -71,7 +74,8 @@ def compared(found: dict[str, Found]) -> tuple[str, str, str]:
     working = [each for each in peers if isinstance(each, Turns)]
     if isinstance(ours, Failed) or not working:
         return "-", "-", "-"
-    peer = min(working, key=lambda turns: turns.milliseconds)
+    most = max(len(each.runs) for each in working)
+    peer = min((e for e in working if len(e.runs) == most), key=lambda turns: turns.milliseconds)
     ratios = ours.ratios(peer)
     quickest = min(turns.fastest for turns in working) / ours.fastest
     return f"**{median(ratios):.2f}**", f"{min(ratios):.2f} to {max(ratios):.2f}", f"{quickest:.2f}"

@@ -98,8 +98,8 @@ def pack_forward(
     columns, panels = panel_wide(outer) * LANES, panel_count(outer)
     for t in range(first, last):
         for v in range(0, columns, LANES):
-            channel = t % panels * columns + v
-            wide = min(max(outer - channel, 0), LANES)
+            channel = min(t % panels * columns + v, outer)
+            wide = min(outer - channel, LANES)
             pack_outputs(
                 out, t * taps * inner * columns + v, columns,
                 weight, (t // panels * outer + channel) * inner * taps, wide, inner, taps, scratch,
@@ -165,8 +165,8 @@ def pack_backward(
         for b in range(0, outer, SEVERAL):
             count = min(SEVERAL, outer - b)
             for v in range(0, columns, LANES):
-                channel = t % panels * columns + v
-                wide = min(max(inner - channel, 0), LANES)
+                channel = min(t % panels * columns + v, inner)
+                wide = min(inner - channel, LANES)
                 place = ((t // panels * outer + b) * inner + channel) * taps
                 turn_taps(scratch, weight, place, inner * taps, wide, taps, count)
                 put_taps(

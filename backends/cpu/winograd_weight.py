@@ -18,6 +18,7 @@ from netdsl.backends.cpu.winograd_plan import LONGEST, gradient_numbers
 from netdsl.backends.cpu.winograd_tiles import (
     BAND,
     ONE,
+    clear,
     line_of,
     put3,
     spaced,
@@ -201,9 +202,11 @@ def winograd_weight(
         chunk, c, r = t // (ins * outs), t % ins * part_i, t // ins % outs * part_o
         cols, rows = min(part_i, ci - c), min(part_o, co - r)
         begin, end = chunk * tiles // chunks, (chunk + 1) * tiles // chunks
-        bias = dbias.size > 0 and c == 0
-        for k in range(0, rows if bias else 0, LANES):
-            vstore(scratch, places[4] + k, vall(real(0)))
+        bias, alone = dbias.size > 0 and c == 0, chunks == 1
+        at, step = (r * ci + c) * 9, -ci
+        if not alone:
+            at, step = (chunk * co + r) * 9 * pitch + c, pitch
+        clear(scratch, places[4], rows if bias else 0)
         spans = (end - begin + LONGEST - 1) // LONGEST
         for span in range(spans):
             o_apart, o_across = sum_up(
@@ -211,21 +214,13 @@ def winograd_weight(
                 begin + (end - begin) * (span + 1) // spans, deep, (c, cols), (r, rows), bias,
                 down, across, (i1, i2), (o1, o2), (p1, p2), tensor_x, tensor_y,
             )  # fmt: skip
-            if chunks > 1:
-                put_weights(
-                    parts, (chunk * co + r) * 9 * pitch + c, pitch, scratch, places[0],
-                    o_apart, o_across, places[3], m, rows, cols, span > 0,
-                )  # fmt: skip
-            else:
-                put_weights(
-                    out, (r * ci + c) * 9, -ci, scratch, places[0],
-                    o_apart, o_across, places[3], m, rows, cols, add or span > 0,
-                )  # fmt: skip
-        if bias and chunks > 1:
-            at = (chunks * 9 * pitch + chunk) * co + r
-            put_bias(parts, at, scratch, places[4], rows, 0)
-        elif bias:
-            put_bias(dbias, r, scratch, places[4], rows, add)
+            put_weights(
+                out if alone else parts, at, step, scratch, places[0], o_apart, o_across,
+                places[3], m, rows, cols, span > 0 or (alone and add),
+            )  # fmt: skip
+        if bias:
+            at = r if alone else (chunks * 9 * pitch + chunk) * co + r
+            put_bias(dbias if alone else parts, at, scratch, places[4], rows, alone and add)
 
 
 def sum_tasks(co, chunks):
