@@ -23,9 +23,9 @@ class Recipe(Op, kind="recipe", name="train"):
     - ``metrics``: what is shown beside the loss
     - ``seed``: decides initial weights, order and dropout: the same seed gives the same bits
     - ``device``: ``auto`` is a GPU where there is one
-    - ``precision``: of convolutions with 3x3 windows on a CPU. ``exact`` sums products as they
-      stand; ``normal`` takes Winograd's method with small tiles, as exact as other sums; ``fast``
-      takes larger tiles, with a few times the rounding error
+    - ``precision``: of convolutions on a CPU. ``exact`` sums products as they stand; ``normal``
+      takes Winograd's method with small tiles, as exact as other sums; ``fast`` takes larger tiles
+      too, with a few times the rounding error, which trained networks do not show
     """
 
     optimizer: Optimizer
@@ -37,7 +37,7 @@ class Recipe(Op, kind="recipe", name="train"):
     metrics: tuple[Metric, ...] = ()
     seed: Index = 0
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    precision: Literal["exact", "normal", "fast"] = "normal"
+    precision: Literal["exact", "normal", "fast"] = "fast"
 
     synonyms = {
         "dataset": "data", "batch_size": "batch", "lr_schedule": "schedule", "opt": "optimizer",

@@ -206,7 +206,7 @@ class Schedule:
     backward: tuple[Call, ...]
     update: tuple[Call, ...]
     lr: float | None
-    precision: str = "normal"
+    precision: str = "fast"
     prepare: tuple[Call, ...] = ()
     last: frozenset[Buffer] = frozenset()
     across: frozenset[Buffer] = frozenset()

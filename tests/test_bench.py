@@ -87,7 +87,7 @@ def test_what_is_told_of_kernels(small: Path) -> None:
         for name, note in choices.of(owner).items()
     }
     assert found["conv1 y"] == "direct" and "conv1 dx" not in found
-    assert found["conv2 y"] == found["conv2 dx"] == found["conv2 dweight"] == "winograd F(2x2)"
+    assert found["conv2 y"] == found["conv2 dx"] == found["conv2 dweight"] == "winograd F(4x4)"
     assert found["bn1 y"] == found["relu1 y"] == "made in conv2"
     assert found["relu2 y"] == "fused into conv2"
     assert found["relu3 y"] == "fused into residual1.add1"
@@ -132,7 +132,7 @@ def test_the_command(small: Path, capsys: Capture) -> None:
     told = json.loads(capsys.readouterr().out)
     assert (told["batch"], told["steps"], told["training"]) == (5, 2, True)
     layers = {layer["name"]: layer for layer in told["layers"]}
-    assert layers["conv2"]["kernels"]["dx"] == "winograd F(2x2)"
+    assert layers["conv2"]["kernels"]["dx"] == "winograd F(4x4)"
     assert layers["conv2"]["shape"] == [32, 8, 8]
     assert told["peak_flops"] > 1e9
 
@@ -162,7 +162,7 @@ def test_explain_writes_a_module_if_told_to(
     monkeypatch.chdir(tmp_path)
     assert run("compile", small, "--explain") == 0
     told = capsys.readouterr().out
-    assert "arena" in told and "winograd F(2x2)" in told and "statistics with conv1" in told
+    assert "arena" in told and "winograd F(4x4)" in told and "statistics with conv1" in told
     assert max(map(len, told.splitlines())) <= 100
     assert not list(tmp_path.glob("*.py"))
     assert run("compile", small, "--explain", "-o", "small.py") == 0
