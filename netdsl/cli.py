@@ -32,7 +32,7 @@ DEVICE = click.option(
 )
 PRECISION = click.option(
     "--precision", type=click.Choice(["exact", "normal", "fast"]),
-    help="Of 3x3 convolutions on a CPU, instead of the recipe's.",
+    help="Of convolutions on a CPU, instead of the recipe's.",
 )  # fmt: skip
 
 
