@@ -47,9 +47,9 @@ class Measured:
     """What came out: the median milliseconds of so many steps, and what they computed.
 
     ``fastest`` is the fastest step, which other programs on the machine disturb least, and
-    ``switches`` how often in a second they took a core away. ``begin`` is
-    the seconds from the start of the process to the end of the first step, ``memory`` the MiB of
-    its peak over what it held when all was imported.
+    ``switches`` how often in a second they took a core away. ``ready`` is the seconds from the start
+    of the process to the beginning of the first step, ``begin`` those to its end, ``memory`` the MiB
+    of its peak over what it held when all was imported.
     """
 
     milliseconds: float
@@ -57,6 +57,7 @@ class Measured:
     steps: int
     switches: float
     figures: list[float]
+    ready: float
     begin: float
     memory: float
 
@@ -69,6 +70,7 @@ def measure(task: Task) -> Measured:
     weights = read(task.weights) if task.weights else None
     step = module.prepare(row, weights, task.threads, task.variant)
     del weights
+    ready = time.time() - task.started
     first = [step()]
     begin = time.time() - task.started
     first += [step() for _ in range(COMPARED - 1)]
@@ -83,6 +85,7 @@ def measure(task: Task) -> Measured:
         len(times),
         1000 * switches / (sum(times) or 1),
         [float(figure) for figure in figures],
+        ready,
         begin,
         peak() - base,
     )

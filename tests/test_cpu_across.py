@@ -12,7 +12,7 @@ from cpu_kernels import NOTHING, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netdsl.backends.cpu.across import across_size, from_across, to_across
+from netdsl.backends.cpu.across import from_across, to_across
 from netdsl.backends.cpu.across_backward import across_backward
 from netdsl.backends.cpu.across_forward import across_forward
 from netdsl.backends.cpu.across_gradient import AVERAGE, MAXIMUM, across_pool_backward
@@ -142,7 +142,7 @@ def across(x: np.ndarray, rest: float) -> np.ndarray:
 
 def empty(n: int, c: int, sizes: tuple[int, ...]) -> np.ndarray:
     """Where a tensor across images goes."""
-    return np.full(across_size(n, c, int(np.prod(sizes))), np.nan, np.float32)
+    return np.full(-(-n // LANES) * LANES * c * int(np.prod(sizes)), np.nan, np.float32)
 
 
 def back(x: np.ndarray, n: int, c: int, sizes: tuple[int, ...]) -> np.ndarray:

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from cpu_kernels import run
 
-from netdsl.backends.cpu.activation import (
-    relu_backward,
-    relu_forward,
-    sigmoid_forward,
-    tanh_forward,
-)
+from netdsl.backends.cpu.activation import sigmoid_forward, tanh_forward
 
 ENDS = [
     -np.inf,
@@ -32,7 +27,6 @@ ENDS = [
 KNOWN = {
     tanh_forward: np.tanh,
     sigmoid_forward: lambda x: 1 / (1 + np.exp(-x)),
-    relu_forward: lambda x: np.where(x <= 0, 0, x),
 }
 
 
@@ -48,12 +42,3 @@ def test_is_the_function(body: object, size: int) -> None:
     np.testing.assert_allclose(out, wanted, rtol=6e-7, atol=2e-38)
     run(body, out=out, x=x, size=size, add=1)
     np.testing.assert_allclose(out, 2 * wanted, rtol=6e-7, atol=4e-38)
-
-
-@pytest.mark.parametrize("add", [0, 1])
-def test_relu_backward(add: int) -> None:
-    dy, y, old = np.random.default_rng(0).standard_normal((3, 50)).astype(np.float32)
-    y[:2] = 0, np.nan
-    out = old.copy()
-    run(relu_backward, out=out, dy=dy, y=y, size=50, add=add)
-    np.testing.assert_array_equal(out, np.where(y <= 0, 0, dy) + np.float32(add) * old)

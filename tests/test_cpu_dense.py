@@ -14,6 +14,7 @@ from netdsl.backends.cpu.dense import dense_forward, dense_input, dense_pack
 from netdsl.backends.cpu.dense_plan import (
     FEW,
     HIGH,
+    MANY,
     SAMPLES,
     WEIGHTS,
     dense_numbers,
@@ -28,17 +29,18 @@ from netdsl.backends.cpu.machine import LANES
 SIZES = st.integers(1, 70) | st.sampled_from([128, 130, 257, 300])
 
 
-def everything(n: int, ci: int, co: int) -> int:
-    """Room for either matrix in panels."""
-    return (max(n, co) + 2 * LANES) * ci
+def room(n: int, ci: int, co: int) -> int:
+    """How many numbers a network with such a batch has for what is turned."""
+    size, batch = dense_packed_size(ci, co)
+    return size * n if batch else size
 
 
 def forward(data: st.DataObject) -> None:
     n, ci, co = data.draw(SIZES), data.draw(SIZES), data.draw(SIZES)
     more, bound = data.draw(st.sampled_from([0, 3])), data.draw(st.booleans())
-    form, size = dense_numbers(n, ci, co)["form"], dense_packed_size(n, ci, co)
+    form, size = dense_numbers(n, ci, co)["form"], room(n, ci, co)
     if data.draw(st.booleans()):
-        form, size = data.draw(st.sampled_from([FEW, WEIGHTS, SAMPLES])), everything(n, ci, co)
+        form, size = data.draw(st.sampled_from([FEW, WEIGHTS, SAMPLES])), max(n, co) * ci
     rng = np.random.default_rng(0)
     x, weight, bias = (
         rng.standard_normal(s).astype(np.float32) for s in ((n, ci), (co, ci), (co,))
@@ -62,6 +64,15 @@ def forward(data: st.DataObject) -> None:
     assert np.isnan(out[:, co:]).all()
 
 
+def test_what_is_turned_fits_and_is_never_many_weights() -> None:
+    for ci, co in ((1, 1), (3, 700), (784, 512), (1024, 1024), (1024, 1025), (25088, 4096)):
+        for n in (1, 6, 7, 8, 31, 33, 500, 600, 5000, 1 << 19):
+            form = dense_numbers(n, ci, co)["form"]
+            rows = {FEW: 0, WEIGHTS: co, SAMPLES: n}[form]
+            assert rows * ci <= room(n, ci, co)
+            assert form != WEIGHTS or ci * co <= MANY
+
+
 @settings(max_examples=40, deadline=None)
 @given(data=st.data())
 def test_forward(data: st.DataObject) -> None:
@@ -78,7 +89,7 @@ def test_forward_long(data: st.DataObject) -> None:
 @pytest.mark.parametrize("form", [FEW, WEIGHTS, SAMPLES])
 def test_nan_goes_through_bounds(form: int) -> None:
     x, weight = np.full((2, 3), np.nan, np.float32), np.ones((4, 3), np.float32)
-    packed = np.zeros(everything(2, 3, 4), np.float32)
+    packed = np.zeros(4 * 3, np.float32)
     out = np.zeros((2, 4), np.float32)
     run_unplanned(dense_pack, out=packed, x=x, weight=weight, n=2, ci=3, co=4, x_step=3, form=form)
     run_unplanned(

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netdsl.backends.cpu.build import build
-from netdsl.backends.cpu.lower.lowering import COUNT
+from netdsl.backends.cpu.lower.lazy import COUNT
 from netdsl.backends.cpu.lower.ways import winograd_tile
 from netdsl.backends.cpu.winograd import winograd_forward
 from netdsl.backends.cpu.winograd_pack import winograd_pack, winograd_pack_size

@@ -21,11 +21,6 @@ def across_tasks(n):
     return (n + LANES - 1) // LANES
 
 
-def across_size(n, c, positions):
-    """How many numbers a tensor takes: whole blocks of images."""
-    return (n + LANES - 1) // LANES * LANES * c * positions
-
-
 @device
 def quick_tanh(x):
     """``tanh`` as `tanh_of`, but for the quotient: within 6 units in the last place."""

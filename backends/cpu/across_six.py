@@ -23,9 +23,9 @@ from netdsl.backends.cpu.across_weight import (
     most_taps,
     tap_row,
 )
-from netdsl.backends.cpu.lazy import take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.pool import end_tap, first_tap
+from netdsl.backends.cpu.rows import sum_of_rows
 from netdsl.backends.cpu.simd import vall, vfma, vload, vstore
 from netdsl.backends.cpu.winograd_forms import P, Q
 from netdsl.backends.cpu.winograd_tiles import ONE
@@ -152,24 +152,15 @@ def six_weight(
 
 
 @device
-def total_of(parts, i, step, rows, left):
-    """The sum of a vector of all rows, in their order."""
-    total = take_vector(parts, i, left)
-    for r in range(1, rows):
-        total = total + take_vector(parts, i + r * step, left)
-    return total
-
-
-@device
 def sums_at_points(parts, i, step, rows, apart, left):
     """The sums at all six points."""
     return (
-        total_of(parts, i, step, rows, left),
-        total_of(parts, i + apart, step, rows, left),
-        total_of(parts, i + 2 * apart, step, rows, left),
-        total_of(parts, i + 3 * apart, step, rows, left),
-        total_of(parts, i + 4 * apart, step, rows, left),
-        total_of(parts, i + 5 * apart, step, rows, left),
+        sum_of_rows(parts, i, step, rows, left),
+        sum_of_rows(parts, i + apart, step, rows, left),
+        sum_of_rows(parts, i + 2 * apart, step, rows, left),
+        sum_of_rows(parts, i + 3 * apart, step, rows, left),
+        sum_of_rows(parts, i + 4 * apart, step, rows, left),
+        sum_of_rows(parts, i + 5 * apart, step, rows, left),
     )
 
 

@@ -12,8 +12,9 @@ from netdsl.backends.cpu.across_gradient import gradient_rows
 from netdsl.backends.cpu.across_plan import CLOSE_BY
 from netdsl.backends.cpu.across_tile import across_inner
 from netdsl.backends.cpu.across_turn import lane_sums
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add, put_vector
 from netdsl.backends.cpu.machine import LANES, REGISTERS
+from netdsl.backends.cpu.rows import sum_of_rows
 from netdsl.backends.cpu.simd import vall, vload, vstore
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
@@ -154,13 +155,8 @@ def weight_block(
 def add_blocks(out, o, parts, i, step, rows, count, add):
     """The sums of so many numbers of all rows, in their order."""
     for k in range(0, count, LANES):
-        left = count - k
-        total = take_vector(parts, i + k, left)
-        for r in range(1, rows):
-            total = total + take_vector(parts, i + r * step + k, left)
-        if add:
-            total = take_vector(out, o + k, left) + total
-        put_vector(out, o + k, total, left)
+        total = sum_of_rows(parts, i + k, step, rows, count - k)
+        put_or_add(out, o + k, total, add, count - k)
 
 
 # fmt: off

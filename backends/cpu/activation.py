@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vfma, vmax, vmin, vmost
 from netdsl.backends.override import task
@@ -15,12 +15,6 @@ FLAT = 1 << 14
 def flat_tasks(size):
     """A task for every so many elements."""
     return (size + FLAT - 1) // FLAT
-
-
-@device
-def put_or_add(out, i, value, add, left):
-    """Write a vector, or add it to what is there."""
-    put_vector(out, i, take_vector(out, i, left) + value if add else value, left)
 
 
 @device
@@ -100,21 +94,3 @@ def sigmoid_forward(first, last, scratch, out, x, size: int, add: int):
         small = power_of_e(vmax(v, zero - v))
         y = vmost(zero, v, one, small) / (one + small)
         put_or_add(out, i, vmost(v, v, y, v), add, size - i)
-
-
-@task(tasks=flat_tasks)
-def relu_forward(first, last, scratch, out, x, size: int, add: int):
-    """``max(x, 0)`` of every element; a NaN stays one."""
-    zero = vall(real(0))
-    for i in range(first * FLAT, min(last * FLAT, size), LANES):
-        v = take_vector(x, i, size - i)
-        put_or_add(out, i, vmost(v, zero, zero, v), add, size - i)
-
-
-@task(tasks=flat_tasks)
-def relu_backward(first, last, scratch, out, dy, y, size: int, add: int):
-    """``dy`` where ``y`` is above 0, else 0."""
-    zero = vall(real(0))
-    for i in range(first * FLAT, min(last * FLAT, size), LANES):
-        v = vmost(take_vector(y, i, size - i), zero, zero, take_vector(dy, i, size - i))
-        put_or_add(out, i, v, add, size - i)

@@ -36,10 +36,17 @@ def sizes_of(shapes):
 def arrange(sizes, lives):
     """Where each tensor begins, and how many bytes all take.
 
-    The largest come first, each to the lowest place that is free as long as it lives: ``lives`` has
-    for every tensor its first and last call in several sequences of calls, which do not meet.
+    Each comes to the lowest place that is free as long as it lives: ``lives`` has for every tensor its
+    first and last call in several sequences of calls, which do not meet. What lives in the first of
+    them, in training, comes before the rest, so that training touches no more than it must; of
+    either the largest come first.
     """
-    order = sorted(sizes, key=lambda name: (-sizes[name], name))
+
+    def rank(name):
+        first, last = lives[name][0]
+        return first > last, -sizes[name], name
+
+    order = sorted(sizes, key=rank)
     spans = np.array([lives[name] for name in order], np.int64).reshape(len(order), -1, 2)
     begins = np.zeros(len(order), np.int64)
     ends = np.zeros(len(order), np.int64)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
+from netdsl.backends.cpu.lazy import fetch, put_or_add, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.norm import total_of
 from netdsl.backends.cpu.simd import vall, vload
@@ -57,9 +57,7 @@ def bias_total(first, last, scratch, out, sums, rows: int, c: int, add: int):
     """The sums of all tasks, in their order."""
     for k in range(0, c, LANES):
         total = total_of(sums, k, c, rows, c - k)
-        if add:
-            total = total + take_vector(out, k, c - k)
-        put_vector(out, k, total, c - k)
+        put_or_add(out, k, total, add, c - k)
 
 
 @task(tasks=bias_rows)

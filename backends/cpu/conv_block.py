@@ -179,14 +179,14 @@ def gather(
 
 
 @device
-def mode_of(first, last, sizes, made, taps, strides, pads):
-    """In which of the four ways some rows of a convolution are made."""
+def mode_of(first, last, sizes, made, taps, strides, pads, lazy):
+    """In which of the four ways some rows of a convolution are made, or over ``x`` itself."""
     level = sizes[0] == 1 and taps[0] == 1 and made[0] == 1
     whole = level and first % made[1] == 0 and last % made[1] == 0
     mode = MATRIX
     if taps[0] * taps[1] * taps[2] == 1:
         if sizes == made and pads == (0, 0, 0) and strides == (1, 1, 1):
-            mode = FLAT
+            mode = FLAT if lazy else DIRECT
     elif whole and made[1] * made[2] <= SMALL and last - first >= SHORT * made[1]:
         mode = PICTURED
     elif made[2] > SHORT:
@@ -255,6 +255,64 @@ def multiply_pictures(
 
 
 @device
+def multiply_matrix(
+    out, step, o, ends, cols, scratch, far, outer, x, x_step, k, b, b0, columns, further, across,
+    direct, away, gap, n, first, count,
+):  # fmt: skip
+    """``count`` positions with some panels; what is to go ``away`` stays in scratch until then."""
+    # No constants: for these, functions would be compiled once more.
+    none, one = min(n, 0), min(n, 1)
+    loops = (one, none, none, one, none, none, n)
+    multiply(
+        scratch if away else out, far if away else first * step + o, outer if away else step,
+        ends, cols, count, x if direct else scratch, first * x_step + k if direct else none,
+        x_step if direct else gap, b, b0, columns, further, loops, none, one, across,
+    )  # fmt: skip
+
+
+@routine
+def multiply_panels(
+    mode, out, step, o, ends, cols, scratch, far, outer, x, x_step, k, along, gap, weight, b0,
+    columns, further, across, done, tap1, rows, n, channels, away,
+    first, last, sizes, made, taps, strides, pads, apart, lies, every, begin,
+):  # fmt: skip
+    """Some panels of ``n`` columns, over what `gather` has brought."""
+    if mode == ROWED:
+        multiply_rows(
+            out, step, o, ends, cols, scratch, along, weight, b0, columns, further,
+            across or done, tap1, rows, n, channels, first, last,
+            sizes, made, taps, strides, pads, apart, lies, every, begin,
+        )  # fmt: skip
+    elif mode == PICTURED:
+        multiply_pictures(
+            out, step, o, ends, cols, scratch, gap, weight, b0, columns, further,
+            channels, across, first, last,
+            sizes, made, taps, strides, pads, apart, lies, every, begin,
+        )  # fmt: skip
+    else:
+        multiply_matrix(
+            out, step, o, ends, cols, scratch, far, outer, x, x_step, k, weight, b0, columns,
+            further, across, mode == DIRECT, away, gap, n, first * made[2],
+            (last - first) * made[2],
+        )  # fmt: skip
+
+
+@device
+def panels_of(mode, deep, count, outer, columns):
+    """Whether rows go over several panels, and how many channels are taken at a time."""
+    if deep <= FEW and (mode >= ROWED or count > BRIEF):
+        return True, max(PANELS // (columns * deep), 1) * columns
+    return False, outer if mode < ROWED else columns
+
+
+@device
+def longest(width, columns):
+    """How many columns of rows are taken at a time, where rows have ``width`` positions."""
+    tiles = (width - 1) // ROWS[columns // LANES - 1] + 1
+    return LONG if width >= TALL * tiles else NEAR
+
+
+@device
 def end_of(mode, at, deep, line, along, rows, near, most):
     """Where the columns end that are taken together with column ``at``."""
     if mode == ROWED:
@@ -262,6 +320,13 @@ def end_of(mode, at, deep, line, along, rows, near, most):
             return at + min((line - 1) // ((line - 1) // most + 1) + 1, line - along)
         return at + rows * line
     return min(at + DEEP, deep) if mode < PICTURED and mode != DIRECT else deep
+
+
+@device
+def tap_after(tap0, tap1, along, line, high):
+    """The row of taps, and the place in it, ``along`` columns behind the begin of another."""
+    tap1, along = tap1 + along // line, along % line
+    return (tap0 + 1, tap1 - high, along) if tap1 == high else (tap0, tap1, along)
 
 
 @routine
@@ -273,61 +338,33 @@ def convolve(
     """Rows ``first`` to ``last`` of a convolution of one group, kept between ``bounds``."""
     line = taps[2] * channels
     deep, count = taps[0] * taps[1] * line, (last - first) * made[2]
-    mode = mode_of(first, last, sizes, made, taps, strides, pads)
-    if mode == FLAT and coef.size == 0 and ref.size == 0:
-        mode = DIRECT
-    away = mode < ROWED and every != (1, 1, 1)
-    near, further = apart[2] == 1, columns * deep
-    across = deep <= FEW and (mode >= ROWED or count > BRIEF)
-    some = outer if mode < ROWED else columns
-    if across:
-        some = max(PANELS // further, 1) * columns
-    # No constants: for these, functions would be compiled once more.
-    none = tap0 = tap1 = along = at = min(deep, 0)
-    fits = ROWS[columns // LANES - 1]
-    most = LONG if made[2] >= TALL * ((made[2] - 1) // fits + 1) else NEAR
+    mode = mode_of(
+        first, last, sizes, made, taps, strides, pads, coef.size > 0 or ref.size > 0
+    )  # fmt: skip
+    away, further = mode < ROWED and every != (1, 1, 1), columns * deep
+    across, some = panels_of(mode, deep, count, outer, columns)
+    most = longest(made[2], columns)
+    tap0 = tap1 = along = at = min(deep, 0)  # no constants either
     while at < deep:
         rows = min(max(1, most // line), taps[1] - tap1)
-        stop = end_of(mode, at, deep, line, along, rows, near, most)
+        stop = end_of(mode, at, deep, line, along, rows, apart[2] == 1, most)
         gap = (sizes[1] * sizes[2] * channels if mode == PICTURED else stop - at) + LANES
         if mode != DIRECT and (mode != ROWED or tap1 + along == 0):
             gather(
-                mode, scratch, first, last, at, stop, tap0, gap, channels,
-                sizes, made, taps, strides, pads, apart,
-                x, x_step, ref, ref_step, coef, k, all, lo, hi,
+                mode, scratch, first, last, at, stop, tap0, gap, channels, sizes, made, taps,
+                strides, pads, apart, x, x_step, ref, ref_step, coef, k, all, lo, hi,
             )  # fmt: skip
         start = start_of(at, bounded and stop == deep, add == 1 and not away, bias.size > 0)
         for j in range(0, outer, some):
-            cols, b0 = min(some, outer - j), w + j * deep + at * columns
-            ends = (start, bounds[0], bounds[1], bias, o + j)
-            if mode == ROWED:
-                multiply_rows(
-                    out, step, o + j, ends, cols, scratch, along, weight, b0, columns, further,
-                    across or j + cols == outer, tap1, rows, stop - at, channels, first, last,
-                    sizes, made, taps, strides, pads, apart, lies, every, begin,
-                )  # fmt: skip
-            elif mode == PICTURED:
-                multiply_pictures(
-                    out, step, o + j, ends, cols, scratch, gap, weight, b0, columns, further,
-                    channels, across, first, last,
-                    sizes, made, taps, strides, pads, apart, lies, every, begin,
-                )  # fmt: skip
-            else:
-                ai = x_step if mode == DIRECT else gap
-                ci = outer if away else step
-                to = far + j if away else first * made[2] * step + o + j
-                begun = first * made[2] * x_step + k if mode == DIRECT else none
-                loops = (none + 1, none, none, none + 1, none, none, stop - at)
-                multiply(
-                    scratch if away else out, to, ci, ends, cols, count,
-                    x if mode == DIRECT else scratch, begun, ai,
-                    weight, b0, columns, further, loops, none, none + 1, across,
-                )  # fmt: skip
+            cols = min(some, outer - j)
+            multiply_panels(
+                mode, out, step, o + j, (start, bounds[0], bounds[1], bias, o + j), cols, scratch,
+                far + j, outer, x, x_step, k, along, gap, weight, w + j * deep + at * columns,
+                columns, further, across, j + cols == outer, tap1, rows, stop - at, channels, away,
+                first, last, sizes, made, taps, strides, pads, apart, lies, every, begin,
+            )  # fmt: skip
         if mode == ROWED:
-            along += stop - at
-            tap1, along = tap1 + along // line, along % line
-            if tap1 == taps[1]:
-                tap0, tap1 = tap0 + 1, 0
+            tap0, tap1, along = tap_after(tap0, tap1, along + stop - at, line, taps[1])
         at = stop
     if away:
         scatter(

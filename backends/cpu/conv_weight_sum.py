@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.conv_weight import sums_steps, weight_out
 from netdsl.backends.cpu.conv_weight_plan import weight_numbers
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.rows import sum_of_rows
 from netdsl.backends.override import task
 from netdsl.kernel import routine
 
@@ -31,13 +32,8 @@ def sum_chunks(out, o, step, x, i, x_step, rows, count, chunks, whole, add):
     """The sum of the chunks of some rows, ``whole`` apart."""
     for r in range(rows):
         for j in range(0, count, LANES):
-            left = count - j
-            total = take_vector(x, i + r * x_step + j, left)
-            for chunk in range(1, chunks):
-                total = total + take_vector(x, i + r * x_step + j + chunk * whole, left)
-            if add:
-                total = total + take_vector(out, o + r * step + j, left)
-            put_vector(out, o + r * step + j, total, left)
+            total = sum_of_rows(x, i + r * x_step + j, whole, chunks, count - j)
+            put_or_add(out, o + r * step + j, total, add, count - j)
 
 
 # fmt: off

@@ -4,9 +4,9 @@ The gradients by weights and biases are those of a convolution of one tap over a
 positions: `conv_weight`, whose geometry is that of `dense_weight_sizes`.
 
 Forward, one of both matrices has to be read down its columns, so `dense_pack` turns it: into panels
-of two vectors of its rows. It turns the weights, and vectors go over the outputs; or the samples,
-where that is less work, and vectors go over them. Where samples are few nothing is turned, and
-vectors go along the sums. `dense_numbers` chooses.
+of two vectors of its rows, or of as many as are left. It turns the weights, and vectors go over the
+outputs; or the samples, where that is less work or weights are many, and vectors go over them.
+Where samples are few nothing is turned, and vectors go along the sums. `dense_numbers` chooses.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from netdsl.kernel import real, routine
 
 PANEL = 2 * LANES
 DEPTH = 256
-"""So many products are added in registers before they are added to the rest."""
+"""So many products at least are added in registers before they are added to the rest."""
 LINES = 64
 """So many lines are a task."""
 PANELS = 4
@@ -50,9 +50,10 @@ def dense_pack(
     source, pitch = (weight, ci) if form == WEIGHTS else (x, x_step)
     for t in range(first, last):
         row, k0 = t // strips * PANEL, t % strips * STRIP
+        wide = min(PANEL, rows - row)
         turn_rows(
-            out, row * ci + k0 * PANEL, PANEL, source, row * pitch + k0, pitch,
-            min(PANEL, rows - row), min(STRIP, ci - k0), PANEL,
+            out, row * ci + k0 * wide, wide, source, row * pitch + k0, pitch,
+            wide, min(STRIP, ci - k0), wide,
         )  # fmt: skip
 
 
@@ -95,17 +96,22 @@ def add_to_rows(x, i, step, rows, count, bias, b):
 
 @routine
 def panels_product(c, c0, ci, start, bias, b0, lines, cols, a, a0, ai, packed, p0, depth):
-    """Lines times some panels; of the result whole lines are written one after the other."""
+    """Lines times some panels; of the result whole lines are written one after the other.
+
+    Where columns are few, longer pieces of the panels stay near, and lines are read in such pieces.
+    """
     groups = -(-lines // ROWS[1])
-    for k in range(0, depth, DEPTH):
+    piece = max(DEPTH, DEPTH * PANEL // cols)
+    for k in range(0, depth, piece):
         for g in range(groups):
             i = g * lines // groups
             rows = (g + 1) * lines // groups - i
             for j in range(0, cols, PANEL):
+                wide = min(PANEL, cols - j)
                 product(
-                    c, c0 + i * ci + j, ci, start, bias, b0 + j, rows, min(PANEL, cols - j),
-                    a, a0 + i * ai + k, ai, 1, packed, p0 + j * depth + k * PANEL, PANEL,
-                    1, 0, 0, 1, 0, 0, min(DEPTH, depth - k),
+                    c, c0 + i * ci + j, ci, start, bias, b0 + j, rows, wide,
+                    a, a0 + i * ai + k, ai, 1, packed, p0 + j * depth + k * wide, wide,
+                    1, 0, 0, 1, 0, 0, min(piece, depth - k),
                 )  # fmt: skip
         start = 1
 

@@ -7,6 +7,8 @@ from netdsl.backends.cpu.tile import ROWS
 
 FEW, WEIGHTS, SAMPLES = 0, 1, 2
 """What is turned forward: nothing, the weights, or the samples."""
+MANY = 1 << 20
+"""More weights than these are never turned, for that would take their memory twice."""
 LONG = 4096
 """Rows of weights from this length on are read in longer pieces."""
 HIGH = ROWS[1]
@@ -21,15 +23,15 @@ def dense_numbers(n: int, ci: int, co: int) -> dict[str, int]:
     """Which matrix is turned: the one where there is less to turn, and the results count."""
     if n <= 6:
         return {"form": FEW}
-    return {"form": WEIGHTS if ci * co <= n * (ci + co) else SAMPLES}
+    return {"form": WEIGHTS if ci * co <= min(n * (ci + co), MANY) else SAMPLES}
 
 
-def dense_packed_size(n: int, ci: int, co: int, lanes: int = LANES) -> int:
-    """How many numbers `dense_pack` makes of at most so many samples."""
-    panel, form = 2 * lanes, dense_numbers(n, ci, co)["form"]
-    samples = min(n, ci * co // (ci + co) + 1)  # more, and the weights are turned
-    rows = max(samples, co if form == WEIGHTS else 0)
-    return -(-rows // panel) * panel * ci
+def dense_packed_size(ci: int, co: int) -> tuple[int, bool]:
+    """How many numbers `dense_pack` makes at most, and whether it makes them of each sample.
+
+    Where weights may be turned there is room for them; samples are turned if they are less.
+    """
+    return (ci, True) if ci * co > MANY else (ci * co, False)
 
 
 def input_numbers(ci: int) -> dict[str, int]:

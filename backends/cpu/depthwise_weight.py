@@ -6,7 +6,8 @@ other, and has sums of its own in ``parts``; `depthwise_weight_sum` adds them.
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.conv_weight import part, weight_out
+from netdsl.backends.cpu.conv_weight import weight_out
+from netdsl.backends.cpu.conv_weight_piece import part
 from netdsl.backends.cpu.conv_weight_sum import sum_chunks
 from netdsl.backends.cpu.depthwise_plan import depthwise_numbers
 from netdsl.backends.cpu.lazy import fetch, put_vector

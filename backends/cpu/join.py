@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netdsl.backends.cpu.lazy import passed, value_of
+from netdsl.backends.cpu.lazy import passed, put_or_add, value_of
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.norm import (
     BLOCK,
@@ -12,7 +12,6 @@ from netdsl.backends.cpu.norm import (
     clear_gradients,
     count_gradient,
     fold_gradients,
-    put_sum,
     sum_memory,
     sum_tasks,
     summed_of,
@@ -122,7 +121,7 @@ def forward_rows(out, o, step, x, i, x_step, table, pitch, wide, rows, lo, hi, a
         if left:
             v = vload_part(x, i + full, left)
             v = value_of(v, vload(table, full), vload(table, pitch + full), low, high)
-            put_sum(out, o + full, v, add, left)
+            put_or_add(out, o + full, v, add, left)
         o, i = o + step, i + x_step
 
 
@@ -137,7 +136,7 @@ def passing_rows(out, o, step, x, i, x_step, ref, j, ref_step, wide, rows, lo, h
             vstore(out, o + k, vload(out, o + k) + v if add else v)
         if left:
             v, at = vload_part(x, i + full, left), vload_part(ref, j + full, left)
-            put_sum(out, o + full, passed(v, at, low, high), add, left)
+            put_or_add(out, o + full, passed(v, at, low, high), add, left)
         o, i, j = o + step, i + x_step, j + ref_step
 
 
@@ -155,7 +154,7 @@ def backward_rows(
         if left:
             v, at = vload_part(x, i + full, left), vload_part(ref, j + full, left)
             v = backward_of(v, at, table, pitch, full, low, high)
-            put_sum(out, o + full, v, add, left)
+            put_or_add(out, o + full, v, add, left)
         o, i, j = o + step, i + x_step, j + ref_step
 
 

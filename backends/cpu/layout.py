@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.simd import vall, vload, vmost, vspread
 from netdsl.backends.override import task
@@ -32,12 +32,6 @@ def lane_memory():
     return LANES
 
 
-@device
-def put_turned(out, o, v, add, left):
-    """Write a part of a vector, or add it."""
-    put_vector(out, o, take_vector(out, o, left) + v if add else v, left)
-
-
 @routine
 def turn(out, o, step, x, i, x_step, scratch, rows, columns, add):
     """``out[o + r * step + l] = x[i + l * x_step + r]`` for rows ``r`` and columns ``l``."""
@@ -56,15 +50,15 @@ def turn(out, o, step, x, i, x_step, scratch, rows, columns, add):
                 v3 = vmost(lane, lanes, vspread(x, at + 3), v3)
                 at += x_step
             to = o + r * step + c
-            put_turned(out, to, v0, add, count)
-            put_turned(out, to + step, v1, add, count)
-            put_turned(out, to + 2 * step, v2, add, count)
-            put_turned(out, to + 3 * step, v3, add, count)
+            put_or_add(out, to, v0, add, count)
+            put_or_add(out, to + step, v1, add, count)
+            put_or_add(out, to + 2 * step, v2, add, count)
+            put_or_add(out, to + 3 * step, v3, add, count)
         for r in range(rows // 4 * 4, rows):
             v = vall(real(0))
             for k in range(count):
                 v = vmost(vall(real(k)), lanes, vspread(x, here + k * x_step + r), v)
-            put_turned(out, o + r * step + c, v, add, count)
+            put_or_add(out, o + r * step + c, v, add, count)
 
 
 @routine

@@ -42,6 +42,12 @@ def put_vector(array, index, value, count):
 
 
 @device
+def put_or_add(array, index, value, add, count):
+    """Write a vector, or the part of it that is wanted, or add it to what is there."""
+    put_vector(array, index, take_vector(array, index, count) + value if add else value, count)
+
+
+@device
 def value_of(x, scale, shift, low, high):
     """``min(max(scale * x + shift, low), high)``; a NaN stays one."""
     return vmin(high, vmax(low, vfma(scale, x, shift)))

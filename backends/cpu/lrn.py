@@ -6,8 +6,9 @@ them. The power 0.75 of the paper is two square roots; other powers are taken nu
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.rows import clear_vectors
 from netdsl.backends.cpu.simd import vall, vfma, vload, vsqrt, vstore
 from netdsl.backends.override import task
 from netdsl.kernel import device, real, routine
@@ -27,13 +28,6 @@ def lrn_memory(c: int, size: int) -> int:
 
 
 @device
-def clear_row(row, start, count):
-    """Zeros, in whole vectors."""
-    for k in range(0, count, LANES):
-        vstore(row, start + k, vall(real(0)))
-
-
-@device
 def window_sum(row, at, size):
     """The sum of ``size`` numbers from each place on."""
     total = vload(row, at)
@@ -48,7 +42,7 @@ def divisors(scratch, scale, power, x, i, c, size, before, alpha, beta, k):
     for j in range(0, c, LANES):
         v = take_vector(x, i + j, c - j)
         vstore(scratch, before + j, v * v)
-    clear_row(scratch, before + c, size)
+    clear_vectors(scratch, before + c, size)
     for j in range(0, c, LANES):
         s = vfma(vall(real(alpha)), window_sum(scratch, j, size), vall(real(k)))
         vstore(scratch, scale + j, s)
@@ -70,7 +64,7 @@ def lrn_forward(
     # fmt: on
     scale = c + 2 * size + 2 * LANES
     power = 2 * scale
-    clear_row(scratch, 0, before)
+    clear_vectors(scratch, 0, before)
     for p in range(first * STRETCH, min(count, last * STRETCH)):
         divisors(scratch, scale, power, x, p * x_step, c, size, before, alpha, beta, k)
         for j in range(0, c, LANES):
@@ -91,18 +85,16 @@ def lrn_backward(
     factor = vall(real(-2 * alpha * beta))
     for p in range(first * STRETCH, min(count, last * STRETCH)):
         i, o = p * x_step, p * step
-        clear_row(scratch, 0, before)
+        clear_vectors(scratch, 0, before)
         divisors(scratch, scale, power, x, i, c, size, before, alpha, beta, k)
-        clear_row(scratch, 0, after)
+        clear_vectors(scratch, 0, after)
         for j in range(0, c, LANES):
             v = take_vector(x, i + j, c - j) * take_vector(dy, p * y_step + j, c - j)
             v = v * vload(scratch, power + j) / vload(scratch, scale + j)
             vstore(scratch, after + j, v)
-        clear_row(scratch, after + c, size)
+        clear_vectors(scratch, after + c, size)
         for j in range(0, c, LANES):
             around = window_sum(scratch, j, size) * take_vector(x, i + j, c - j)
             v = take_vector(dy, p * y_step + j, c - j) * vload(scratch, power + j)
             v = vfma(factor, around, v)
-            if add:
-                v = v + take_vector(out, o + j, c - j)
-            put_vector(out, o + j, v, c - j)
+            put_or_add(out, o + j, v, add, c - j)

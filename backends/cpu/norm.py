@@ -7,7 +7,7 @@ tasks, there with what rounding lost: so they are exact whatever the size.
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.lazy import passed, put_vector, take_vector
+from netdsl.backends.cpu.lazy import passed, put_or_add, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.rows import WIDE, fill, fold, joined, pitch_of, spread, spread_line
 from netdsl.backends.cpu.simd import vall, vfma, vload, vload_part, vsqrt, vstore
@@ -329,4 +329,4 @@ def norm_backward(
 def put_sum(out, k, value, add, left):
     """Write a vector of a gradient, or add it; nothing where the gradient is not wanted."""
     if out.size:
-        put_vector(out, k, take_vector(out, k, left) + value if add else value, left)
+        put_or_add(out, k, value, add, left)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from netdsl.backends.cpu.lazy import put_vector, take_vector, value_of
+from netdsl.backends.cpu.lazy import put_or_add, put_vector, take_vector, value_of
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.pool import factor_memory, factors, put_four
 from netdsl.backends.cpu.pool_average import valued
@@ -94,7 +94,7 @@ def global_average_backward(
             o = (image * positions + q) * step
             for k in range(0, c, LANES):
                 v = take_vector(scratch, k, c - k)
-                put_vector(out, o + k, take_vector(out, o + k, c - k) + v if add else v, c - k)
+                put_or_add(out, o + k, v, add, c - k)
 
 
 # fmt: off
@@ -138,4 +138,4 @@ def global_max_backward(
                 won = take_vector(index, image * c + k, c - k)
                 v = take_vector(dy, image * c + k, c - k)
                 v = vmost(won, here, vmost(here, won, v, zero), zero)
-                put_vector(out, o + k, take_vector(out, o + k, c - k) + v if add else v, c - k)
+                put_or_add(out, o + k, v, add, c - k)

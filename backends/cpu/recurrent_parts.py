@@ -15,10 +15,11 @@ from __future__ import annotations
 import math
 
 from netdsl.backends.cpu.activation import power_of_e, tanh_of
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add, put_vector, take_vector
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.matmul import add_columns, clear, copy_rows, place_rows, product
 from netdsl.backends.cpu.recurrent_plan import recurrent_numbers
+from netdsl.backends.cpu.rows import sum_of_rows
 from netdsl.backends.cpu.simd import vall, vless, vload, vmax, vmost, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2, packed_3
 from netdsl.backends.override import task
@@ -214,13 +215,8 @@ def recurrent_total(
     """The sums of all tasks from ``at`` on, in their order."""
     # fmt: on
     for j in range(first * PIECE, min(last * PIECE, size), LANES):
-        left = size - j
-        total = take_vector(sums, at + j, left)
-        for t in range(1, parts):
-            total = total + take_vector(sums, t * whole + at + j, left)
-        if add:
-            total = total + take_vector(out, j, left)
-        put_vector(out, j, total, left)
+        total = sum_of_rows(sums, at + j, whole, parts, size - j)
+        put_or_add(out, j, total, add, size - j)
 
 
 # ---- curves --------------------------------------------------------------------------------------

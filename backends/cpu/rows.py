@@ -83,6 +83,22 @@ def spread_line(table, start, pitch, wide, coef, k, channels, all):
 
 
 @device
+def sum_of_rows(x, i, step, rows, left):
+    """The sum of a vector of all rows, in their order."""
+    total = take_vector(x, i, left)
+    for r in range(1, rows):
+        total = total + take_vector(x, i + r * step, left)
+    return total
+
+
+@device
+def clear_vectors(out, o, count):
+    """Zeros, in whole vectors."""
+    for i in range(o, o + count, LANES):
+        vstore(out, i, vall(real(0)))
+
+
+@device
 def fold(sums, at, table, start, wide, channels):
     """Add what a row holds to the sums of the channels."""
     for c in range(0, channels, LANES):

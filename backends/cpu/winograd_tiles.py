@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.lazy import fetch
 from netdsl.backends.cpu.machine import LANES
-from netdsl.backends.cpu.simd import vall, vload, vload_part, vstore
+from netdsl.backends.cpu.rows import clear_vectors
+from netdsl.backends.cpu.simd import vload, vload_part, vstore
 from netdsl.backends.cpu.winograd_forms import error2, error4, input2, input4
-from netdsl.kernel import device, real, routine
+from netdsl.kernel import device, routine
 
 ONE = 1
 """A vector is ``ONE * LANES`` long, for Numba a number like others: it compiles once for both."""
@@ -38,13 +39,6 @@ def spaced(channels):
     return ((channels + LANES - 1) // LANES | 1) * LANES
 
 
-@device
-def clear(out, o, count):
-    """Zeros, in whole vectors."""
-    for i in range(o, o + count, LANES):
-        vstore(out, i, vall(real(0)))
-
-
 @routine
 def bring(band, b, width, chunk, rows, h, w, i1, i2, base, channels,
           x, x_step, c, ref, ref_step, coef, all, lo, hi):  # fmt: skip
@@ -54,10 +48,10 @@ def bring(band, b, width, chunk, rows, h, w, i1, i2, base, channels,
     for r in range(rows):
         line = b + r * width * chunk
         if h + r < 0 or h + r >= i1 or right <= left:
-            clear(band, line, width * chunk)
+            clear_vectors(band, line, width * chunk)
             continue
         p = base + (h + r) * i2 + w + left
-        clear(band, line, left * chunk)
+        clear_vectors(band, line, left * chunk)
         if plain:
             copy(
                 band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c, x_step
@@ -65,7 +59,7 @@ def bring(band, b, width, chunk, rows, h, w, i1, i2, base, channels,
         else:
             fetch(band, line + left * chunk, chunk, right - left, channels, x, p * x_step + c,
                   x_step, ref, p * ref_step + c, ref_step, coef, c, all, lo, hi)  # fmt: skip
-        clear(band, line + right * chunk, (width - right) * chunk)
+        clear_vectors(band, line + right * chunk, (width - right) * chunk)
 
 
 @device

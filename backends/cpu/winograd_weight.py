@@ -9,8 +9,9 @@ the layout of the weights. The gradient by the bias is made along, for the forms
 from __future__ import annotations
 
 from netdsl.backends.cpu.conv_weight_turn import put_windows
-from netdsl.backends.cpu.lazy import put_vector, take_vector
+from netdsl.backends.cpu.lazy import put_or_add
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.rows import clear_vectors
 from netdsl.backends.cpu.simd import vall, vfma, vload, vstore
 from netdsl.backends.cpu.tile import ROWS, packed_1, packed_2
 from netdsl.backends.cpu.winograd_forms import P, Q, weight2, weight4
@@ -18,7 +19,6 @@ from netdsl.backends.cpu.winograd_plan import LONGEST, gradient_numbers
 from netdsl.backends.cpu.winograd_tiles import (
     BAND,
     ONE,
-    clear,
     line_of,
     put3,
     spaced,
@@ -176,10 +176,7 @@ def places_of(scratch, m, part_i, part_o, deep):
 def put_bias(out, o, scratch, b, rows, add):
     """Write the sums of the bias, or add them to what is there."""
     for r in range(0, rows, LANES):
-        v = vload(scratch, b + r)
-        if add:
-            v = v + take_vector(out, o + r, rows - r)
-        put_vector(out, o + r, v, rows - r)
+        put_or_add(out, o + r, vload(scratch, b + r), add, rows - r)
 
 
 # fmt: off
@@ -206,7 +203,7 @@ def winograd_weight(
         at, step = (r * ci + c) * 9, -ci
         if not alone:
             at, step = (chunk * co + r) * 9 * pitch + c, pitch
-        clear(scratch, places[4], rows if bias else 0)
+        clear_vectors(scratch, places[4], rows if bias else 0)
         spans = (end - begin + LONGEST - 1) // LONGEST
         for span in range(spans):
             o_apart, o_across = sum_up(

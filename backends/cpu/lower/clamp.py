@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from math import inf
 
-from netdsl.backends.cpu.lower.lowering import Lazy, Lowering
+from netdsl.backends.cpu.lower.lazy import Lazy
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.op import Op
 from netdsl.ops.relu import Relu
 from netdsl.ops.relu6 import Relu6

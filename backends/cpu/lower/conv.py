@@ -19,7 +19,8 @@ from netdsl.backends.cpu.lower.geometry import (
     weight_window,
     window,
 )
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source, counted
+from netdsl.backends.cpu.lower.lazy import COUNT, Source, counted
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
 from netdsl.backends.cpu.lower.ways import (
     Geometry,

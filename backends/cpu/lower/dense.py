@@ -30,8 +30,8 @@ def forward(low: Lowering, call: Call) -> bool:
     """``y``, with bias and the activation behind it."""
     numbers, weight, x = matrix(call), reads(call, "weight"), low.lines(call.reads["x"])
     out, lo, hi = follows(low, call.out.buffer)
-    size = dense_packed_size(MOST, int(numbers["ci"]), int(numbers["co"]))  # type: ignore[arg-type]
-    packed = low.operand(low.aux(call, "packed", size))
+    size, batch = dense_packed_size(int(numbers["ci"]), int(numbers["co"]))  # type: ignore[arg-type]
+    packed = low.operand(low.aux(call, "packed", size, batch))
     low.emit(dense_pack, packed, {"x": x, "weight": weight}, numbers)
     low.emit(
         dense_forward,

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from netdsl.backends.cpu.fold import fold_bias, fold_weight
 from netdsl.backends.cpu.lower.clamp import follower, follows
-from netdsl.backends.cpu.lower.lowering import Lowering, Source
+from netdsl.backends.cpu.lower.lazy import Source
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import reads, regular, running
 from netdsl.op import Op
 from netdsl.ops.add import Add

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from inspect import signature
 from typing import Any
 
-from netdsl.backends.cpu.lower.lowering import COUNT
+from netdsl.backends.cpu.lower.lazy import COUNT
 from netdsl.schedule import Call, Counted, Number, Scaled
 from netdsl.tensor import Tensor
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from netdsl.backends.cpu.join import combine
 from netdsl.backends.cpu.lower.clamp import follows
-from netdsl.backends.cpu.lower.lowering import Lazy, Lowering, counted
+from netdsl.backends.cpu.lower.lazy import Lazy, counted
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.ops.add import Add
 from netdsl.ops.concat import Concat
 from netdsl.schedule import Call, Operand, Place

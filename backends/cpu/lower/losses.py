@@ -5,7 +5,8 @@ from __future__ import annotations
 from math import prod
 
 from netdsl.backends.cpu.cross_entropy import cross_entropy_backward, cross_entropy_forward
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
+from netdsl.backends.cpu.lower.lazy import COUNT
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of
 from netdsl.losses.cross_entropy import CrossEntropy
 from netdsl.schedule import Buffer, Call, Number, Operand

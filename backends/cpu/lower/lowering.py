@@ -9,89 +9,22 @@ in memory.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from math import inf, prod
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 from netdsl.backends.cpu.across import from_across, to_across
 from netdsl.backends.cpu.join import materialise
 from netdsl.backends.cpu.layout import to_first, to_last
+from netdsl.backends.cpu.lower.generic import keep_generic
 from netdsl.backends.cpu.lower.layouts import can_be_seen
+from netdsl.backends.cpu.lower.lazy import COUNT, Lazies, Lazy, Source, counted
 from netdsl.backends.cpu.lower.notes import GENERIC, Notes
 from netdsl.backends.override import task_of
 from netdsl.kernel import Kernel
 from netdsl.op import Op
-from netdsl.schedule import Buffer, Call, Number, Operand, Place, Scaled, Symbol
+from netdsl.schedule import Buffer, Call, Number, Operand, Place
 from netdsl.tensor import Tensor
-
-COUNT = Symbol("count")
-
-
-@dataclass(frozen=True)
-class Lazy:
-    """A tensor that is made from others while it is read: see `netdsl.backends.cpu.lazy`."""
-
-    x: Buffer
-    ref: Buffer | None = None
-    coef: Buffer | None = None
-    lo: float = -inf
-    hi: float = inf
-
-    def needs(self) -> set[Buffer]:
-        """What it is made from."""
-        return {b for b in (self.x, self.ref, self.coef) if b is not None}
-
-
-class Lazies(dict[Buffer, Lazy]):
-    """The tensors that are lazy now; ``needing`` tells which of them are made from a buffer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.needing: dict[Buffer, dict[Buffer, None]] = {}
-
-    def __setitem__(self, buffer: Buffer, lazy: Lazy) -> None:
-        if buffer in self:
-            del self[buffer]
-        super().__setitem__(buffer, lazy)
-        for need in lazy.needs():
-            self.needing.setdefault(need, {})[buffer] = None
-
-    def forget(self, buffer: Buffer) -> None:
-        """It is not lazy any more, if it was."""
-        if buffer in self:
-            del self[buffer]
-
-    def __delitem__(self, buffer: Buffer) -> None:
-        for need in self[buffer].needs():
-            del self.needing[need][buffer]
-        super().__delitem__(buffer)
-
-
-@dataclass(frozen=True)
-class Source:
-    """A tensor as a kernel is told of it: three arrays and the distances of positions."""
-
-    x: Operand
-    ref: Operand | None
-    coef: Operand | None
-    step: int
-    ref_step: int
-    lo: float
-    hi: float
-
-
-def counted(buffer: Buffer) -> dict[str, Number]:
-    """How many positions all images have, and how many channels a position."""
-    tensor = buffer.tensor
-    return {"count": Scaled(prod(tensor.dims[1:])), "c": tensor.channels}
-
-
-def alike(read: Any) -> Any:
-    """Several operands that a kernel goes through in turn: all through strides if one is."""
-    if isinstance(read, tuple) and any(operand.strided for operand in read):
-        return tuple(replace(operand, strided=True) for operand in read)
-    return read
-
 
 Rule = Callable[["Lowering", Call], bool]
 """Lowers a call, if it can: True if so. It may take others that follow along: `Lowering.take`."""
@@ -150,7 +83,7 @@ class Lowering:
                     begun = len(self.made)
                     rule = self.rules.get((type(call.op), call.kernel.makes))
                     if rule is None or not rule(self, call):
-                        self.generic(call)
+                        keep_generic(self, call)
                         self.told.decide(call, GENERIC, "no kernel of its own")
                     self.told.done(call, self.made[begun:], self.lazy)
                 self.at += 1
@@ -336,46 +269,6 @@ class Lowering:
         )  # fmt: skip
         (self.first if first and not self.training else self.made).append(new)
 
-    def generic(self, call: Call) -> None:
-        """A call as it is, over tensors in memory in an order that it can read."""
-        operands = (call.out, *call.operands())
-        for operand in operands:
-            if operand is not call.out or call.add:
-                self.store(operand.buffer)
-        call = self.at_home(call)
-        operands = (call.out, *call.operands())
-        if call.kernel.scalar and all(self.whole(operand) for operand in operands):
-            reads = {name: self.each(read, self.as_it_lies) for name, read in call.reads.items()}
-            self.before(call.out.buffer)
-            self.made.append(replace(call, out=self.as_it_lies(call.out), reads=reads))
-            return
-        reads = {name: alike(self.each(read, self.seen)) for name, read in call.reads.items()}
-        self.before(call.out.buffer)
-        if call.out.buffer not in self.last and call.out.buffer not in self.across:
-            self.lazy.forget(call.out.buffer)
-            self.made.append(replace(call, reads=reads))
-        elif self.visible(call.out):
-            self.lazy.forget(call.out.buffer)
-            self.made.append(replace(call, out=replace(call.out, strided=True), reads=reads))
-        else:
-            self.turned(call, reads)
-
-    def at_home(self, call: Call) -> Call:
-        """A call that finds tensors where they are."""
-
-        def there(operand: Operand) -> Operand:
-            return replace(operand, buffer=self.home(operand.buffer))
-
-        reads = {name: self.each(read, there) for name, read in call.reads.items()}
-        return replace(call, out=there(call.out), reads=reads)
-
-    def turned(self, call: Call, reads: Mapping[str, Any]) -> None:
-        """A call that makes a picture in the logical order, which is then put in the other one."""
-        buffer = call.out.buffer
-        plain = replace(buffer, name=f"{buffer.name}plain")
-        self.made.append(replace(call, out=replace(call.out, buffer=plain), reads=reads, add=False))
-        self.bring(buffer, plain, int(call.add))
-
     def bring(self, buffer: Buffer, plain: Buffer, add: int) -> None:
         """Put a picture that is in the logical order into the one in which it lies."""
         assert not (add and buffer in self.across), "what lies across has one reader"
@@ -396,12 +289,6 @@ class Lowering:
             "step": self.step(last), "x_step": self.step(last), "add": add,
         }  # fmt: skip
         self.emit(body, self.operand(out), {"x": self.operand(x)}, numbers)
-
-    def each(self, read: Any, change: Callable[[Operand], Operand]) -> Any:
-        """An operand, several, or none, changed."""
-        if isinstance(read, tuple):
-            return tuple(change(operand) for operand in read)
-        return None if read is None else change(read)
 
     def needs_turn(self, operand: Operand) -> bool:
         """Whether a tensor lies in another order than that in which a kernel goes through it."""

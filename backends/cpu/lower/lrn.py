@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from netdsl.backends.cpu.lower.lowering import Lowering, counted
+from netdsl.backends.cpu.lower.lazy import counted
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of
 from netdsl.backends.cpu.lrn import lrn_backward, lrn_forward
 from netdsl.ops.lrn import LocalResponseNorm

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from math import inf, prod
 
 from netdsl.backends.cpu.join import join_backward
-from netdsl.backends.cpu.lower.lowering import Lazy, Lowering, counted
+from netdsl.backends.cpu.lower.lazy import Lazy, counted
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.norm import (
     norm_backward,
     norm_backward_sums,

@@ -8,7 +8,8 @@ from typing import Any
 
 from netdsl.backends.cpu.lower.clamp import BOUNDS
 from netdsl.backends.cpu.lower.geometry import sizes, window
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
+from netdsl.backends.cpu.lower.lazy import COUNT
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of
 from netdsl.backends.cpu.pool_average import average_pool, average_pool_backward
 from netdsl.backends.cpu.pool_global import (

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from netdsl.backends.cpu.lower.conv import gradient_of_weights
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering, Source
+from netdsl.backends.cpu.lower.lazy import COUNT, Source
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import reads
 from netdsl.backends.cpu.lower.rows import lies_in_rows, out_of_rows, rows_for, rows_of
 from netdsl.backends.cpu.recurrent_gru import gru_backward, gru_forward

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from netdsl.backends.cpu.layout import to_first, to_last
 from netdsl.backends.cpu.lower.layouts import is_picture
-from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
+from netdsl.backends.cpu.lower.lazy import COUNT
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.schedule import Buffer, Call, Operand
 from netdsl.tensor import Tensor
 

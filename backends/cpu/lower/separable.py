@@ -10,7 +10,8 @@ from netdsl.backends.cpu.lower.clamp import follower, follows
 from netdsl.backends.cpu.lower.conv import geometry_of, packed_for
 from netdsl.backends.cpu.lower.ending import Ending, ending, only_reader
 from netdsl.backends.cpu.lower.geometry import at_batch, most
-from netdsl.backends.cpu.lower.lowering import Lowering, Source
+from netdsl.backends.cpu.lower.lazy import Source
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of, regular
 from netdsl.backends.cpu.lower.ways import (
     TYPICAL,

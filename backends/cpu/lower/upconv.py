@@ -11,7 +11,8 @@ from netdsl.backends.cpu.lower.conv import (
     seen,
 )
 from netdsl.backends.cpu.lower.geometry import sizes, weight_window, window
-from netdsl.backends.cpu.lower.lowering import Lowering, counted
+from netdsl.backends.cpu.lower.lazy import counted
+from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
 from netdsl.backends.cpu.lower.ways import direct_backward, direct_forward
 from netdsl.ops.upconv import UpConv
