@@ -18,8 +18,8 @@ STARTS = 3
 CACHES = ("NETDSL_CACHE", "TORCHINDUCTOR_CACHE_DIR")
 COLUMNS = ("training", "cold, s", "warm, s", "warm, until the step, s")
 NOTES = f"""Seconds from the start of the process to the end of the first step, with empty
-caches, and with what that run left in them (the median of {STARTS} starts); of these also the seconds
-until the first step began. PyTorch compiles in the step."""
+caches, and with what that run left in them (the median of {STARTS} starts); of these also the
+seconds until the first step began. PyTorch compiles in the step."""
 
 
 def main(options: Namespace) -> None:

@@ -47,9 +47,9 @@ class Measured:
     """What came out: the median milliseconds of so many steps, and what they computed.
 
     ``fastest`` is the fastest step, which other programs on the machine disturb least, and
-    ``switches`` how often in a second they took a core away. ``ready`` is the seconds from the start
-    of the process to the beginning of the first step, ``begin`` those to its end, ``memory`` the MiB
-    of its peak over what it held when all was imported.
+    ``switches`` how often in a second they took a core away. ``ready`` is the seconds from the
+    start of the process to the beginning of the first step, ``begin`` those to its end, ``memory``
+    the MiB of its peak over what it held when all was imported.
     """
 
     milliseconds: float

@@ -36,10 +36,10 @@ def sizes_of(shapes):
 def arrange(sizes, lives):
     """Where each tensor begins, and how many bytes all take.
 
-    Each comes to the lowest place that is free as long as it lives: ``lives`` has for every tensor its
-    first and last call in several sequences of calls, which do not meet. What lives in the first of
-    them, in training, comes before the rest, so that training touches no more than it must; of
-    either the largest come first.
+    Each comes to the lowest place that is free as long as it lives: ``lives`` has for every tensor
+    its first and last call in several sequences of calls, which do not meet. What lives in the
+    first of them, in training, comes before the rest, so that training touches no more than it
+    must; of either the largest come first.
     """
 
     def rank(name):

@@ -1,7 +1,6 @@
 """Dense layers: ``out = x @ weight.T + bias`` and the gradient by ``x``; all matrices by rows.
 
-The gradients by weights and biases are those of a convolution of one tap over a row of ``n``
-positions: `conv_weight`, whose geometry is that of `dense_weight_sizes`.
+The gradients by weights and biases are in `dense_weight`.
 
 Forward, one of both matrices has to be read down its columns, so `dense_pack` turns it: into panels
 of two vectors of its rows, or of as many as are left. It turns the weights, and vectors go over the
