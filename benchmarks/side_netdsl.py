@@ -33,7 +33,7 @@ def engine_of(row: Row) -> Any:
 
 def names(engine: Any) -> list[str]:
     """Of the weights, then of the running statistics, in their order."""
-    return [*engine.parameters(), *engine.statistics()]
+    return [name for name, *_ in (*engine.WEIGHTS, *engine.STATE)]
 
 
 def first_weights(row: Row) -> Weights:
