@@ -13,8 +13,7 @@ from netdsl.backends.cpu.recurrent_parts import (
     enter,
     flush,
     from_above,
-    learn,
-    leave,
+    give,
     panels_product,
     place,
     put_bias,
@@ -186,23 +185,9 @@ def gru_backward(
                 scratch, slot * lines * row, dh, carry, out, recurrent, dy, hidden, h_step, kept,
                 begin, lines, s, steps, p, before, units, wide, row, y_step, all, near,
             )  # fmt: skip
-            if slot < span - 1 and s > 0:
-                continue
-            if near:
-                start, made = 0 if back < span else 1, 3 * units
-                at = t * made * (ci + units + 2)
-                bias = at + made * (ci + units)
-                learn(
-                    out, at, start, scratch, 0, row, wide, 3, units, 2, xs, x_row, x, x_step, 0,
-                    begin, lines, s, slot + 1, steps, reverse, ci, bias,
-                )  # fmt: skip
-                learn(
-                    out, at + made * ci, start, scratch, wide, row, wide, 3, units, 0, xs, x_row,
-                    hidden, h_step, 1, begin, lines, s, slot + 1, steps, reverse, units,
-                    bias + made,
-                )  # fmt: skip
-            if dx.size:
-                leave(
-                    dx, step, add, scratch, row, wide, 3, units, xs, x_row, ih, begin, lines, s,
-                    slot + 1, steps, reverse, ci,
+            if slot == span - 1 or s == 0:
+                give(
+                    out, dx, step, add, near, t, back < span, scratch, row, wide, 3, units, 2, wide,
+                    xs, x_row, x, x_step, hidden, h_step, ih, begin, lines, s, slot + 1, steps,
+                    reverse, ci,
                 )  # fmt: skip

@@ -200,6 +200,35 @@ def learn(
         add_columns(sums, bias + gate, scratch, d + q * wide, row, slots * lines, units)
 
 
+@routine
+def give(
+    out, dx, step, add, near, t, fresh, scratch, row, wide, gates, units, shift, far, xs, x_row,
+    x, x_step, hidden, h_step, packed, begin, lines, s, slots, steps, reverse, ci,
+):  # fmt: skip
+    """What some steps give: to the weights of task ``t`` if they are ``near``, and to ``dx``.
+
+    The first gate of the input's weights is the one at ``shift``; what the hidden state gives
+    begins ``far`` behind what the input does.
+    """
+    if near:
+        start, made = 0 if fresh else 1, gates * units
+        at = t * made * (ci + units + 2)
+        bias = at + made * (ci + units)
+        learn(
+            out, at, start, scratch, 0, row, wide, gates, units, shift, xs, x_row, x, x_step, 0,
+            begin, lines, s, slots, steps, reverse, ci, bias,
+        )  # fmt: skip
+        learn(
+            out, at + made * ci, start, scratch, far, row, wide, gates, units, 0, xs, x_row,
+            hidden, h_step, 1, begin, lines, s, slots, steps, reverse, units, bias + made,
+        )  # fmt: skip
+    if dx.size:
+        leave(
+            dx, step, add, scratch, row, wide, gates, units, xs, x_row, packed, begin, lines, s,
+            slots, steps, reverse, ci,
+        )  # fmt: skip
+
+
 def total_tasks(size):
     """A task for every so many weights."""
     return (size + PIECE - 1) // PIECE

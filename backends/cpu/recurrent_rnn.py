@@ -8,8 +8,7 @@ from netdsl.backends.cpu.recurrent_parts import (
     enter,
     flush,
     from_above,
-    learn,
-    leave,
+    give,
     panels_product,
     place,
     put_bias,
@@ -140,23 +139,9 @@ def rnn_backward(
                 scratch, slot * lines * row, dh, out, dy, hidden, h_step, begin, lines, s, steps,
                 place(s, steps, reverse), units, wide, row, y_step, all, near, relu,
             )  # fmt: skip
-            if slot < span - 1 and s > 0:
-                continue
-            if near:
-                start = 0 if back < span else 1
-                at = t * units * (ci + units + 2)
-                bias = at + units * (ci + units)
-                learn(
-                    out, at, start, scratch, 0, row, wide, 1, units, 0, xs, x_row, x, x_step, 0,
-                    begin, lines, s, slot + 1, steps, reverse, ci, bias,
-                )  # fmt: skip
-                learn(
-                    out, at + units * ci, start, scratch, 0, row, wide, 1, units, 0, xs, x_row,
-                    hidden, h_step, 1, begin, lines, s, slot + 1, steps, reverse, units,
-                    bias + units,
-                )  # fmt: skip
-            if dx.size:
-                leave(
-                    dx, step, add, scratch, row, wide, 1, units, xs, x_row, ih, begin, lines, s,
-                    slot + 1, steps, reverse, ci,
+            if slot == span - 1 or s == 0:
+                give(
+                    out, dx, step, add, near, t, back < span, scratch, row, wide, 1, units, 0, 0,
+                    xs, x_row, x, x_step, hidden, h_step, ih, begin, lines, s, slot + 1, steps,
+                    reverse, ci,
                 )  # fmt: skip
