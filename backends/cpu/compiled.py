@@ -52,13 +52,18 @@ def read_text(path):
     return Path(path).read_bytes()
 
 
-def stamp(function):
-    """What decides the code of a function: the text of its file, the compiler, the processor."""
+@cache
+def compiler():
+    """The compiler and the processor that code is for; to ask takes a while."""
     versions = (numba.__version__, llvmlite.__version__, str(binding.llvm_version_info))
     features = binding.get_host_cpu_features().flatten()
     machine = (binding.get_default_triple(), binding.get_host_cpu_name(), features)
-    told = read_text(function.__code__.co_filename) + "\n".join((*versions, *machine)).encode()
-    return sha256(told).hexdigest()[:20]
+    return "\n".join((*versions, *machine)).encode()
+
+
+def stamp(function):
+    """What decides the code of a function: the text of its file, the compiler, the processor."""
+    return sha256(read_text(function.__code__.co_filename) + compiler()).hexdigest()[:20]
 
 
 def alone(made):
