@@ -19,10 +19,14 @@ from netdsl.backends.kernels import KernelText, defined, function_name, kernel_t
 from netdsl.backends.model_text import ModelText, counting, whose
 from netdsl.backends.model_text import safe_place as safe_place
 from netdsl.backends.separate import separate
+from netdsl.backends.task_text import plain_text
 from netdsl.schedule import Call, Schedule
 from netdsl.target import Target
 
-ENGINE = (files("netdsl.backends") / "engine.py").read_text()
+ENGINE = tuple(
+    (files("netdsl.backends") / f"{part}.py").read_text() for part in ("engine", "drawing", "given")
+)
+"""The parts of the engine, which every module carries along."""
 PACKAGE = "netdsl_kernels"
 """The package under which the loader makes cached kernels importable."""
 WIDTH = 100
@@ -73,7 +77,7 @@ def emit(schedule: Schedule, target: Target, about: str, real: str = "f4") -> st
     functions: dict[str, None] = {}
     texts: list[str] = []
     base_imports, base = _split(target.base(real))
-    engine_imports, engine = _split(ENGINE)
+    engine_imports, engine = _engine()
     taken = defined(f"{base}\n{engine}")
     plain = KernelText(tuple(counting(schedule.calls())), model.text())
     *own, plain = separate([*kernels, plain], taken)
@@ -103,7 +107,7 @@ def emit_cached(schedule: Schedule, target: Target, about: str, real: str = "f4"
         file = kernel_file(text, name, base)
         texts[file.stem] = file.text
         lines.append(f"from {PACKAGE}.{file.stem} import k_{name} as {model.kernel(calls[0])}")
-    imports, engine = _split(ENGINE)
+    imports, engine = _engine()
     body = [engine, *counting(schedule.calls()), model.text()]
     imports.append("import numpy as np")
     module = _module(about, [*imports, base.names(body), *lines], body)
@@ -142,6 +146,12 @@ def _section(title: str, parts: Iterable[str]) -> list[str]:
     first, *rest = [*parts, ""]
     heading = f"# ---- {title} ".ljust(WIDTH, "-")
     return [f"{heading}\n\n\n{first}", *rest] if first else []
+
+
+def _engine() -> tuple[list[str], str]:
+    """The engine's imports, and the rest of it."""
+    parts = [_split(plain_text(part)) for part in ENGINE]
+    return [line for lines, _ in parts for line in lines], "\n\n\n".join(rest for _, rest in parts)
 
 
 def _split(text: str) -> tuple[list[str], str]:

@@ -31,6 +31,7 @@ class Engine:
     VALUES = ()  # (tensor, sizes, type, whether it has a batch axis, how it lies)
     LIVES = {}  # from which call to which a tensor is wanted, for training, evaluation, prediction
     PLACES = ()  # (tensor, the one in which it lies, its first channel there, how many it has)
+    PRODUCTS = ()  # weights whose gradients no array holds, unless they are asked for
     SLOTS = ()  # what the optimizer keeps for each weight
     LOSSES = ()  # the tensors whose sum training makes small
     MEASURED = ()  # those that evaluation knows: it has no side heads
@@ -87,12 +88,14 @@ class Engine:
         """
         shapes = [*cls.lasting().values(), *((sizes, real) for _, sizes, _ in cls.STATE)]
         sizes = [math.prod(shape) * np.dtype(kind).itemsize for shape, kind in shapes]
-        return sum(sizes) + room_of(cls.passing(batch), cls.LIVES)
+        products = (math.prod(extents) for name, extents, *_ in cls.WEIGHTS if name in cls.PRODUCTS)
+        unheld = sum(products) * np.dtype(real).itemsize
+        return sum(sizes) - unheld + room_of(cls.passing(batch), cls.LIVES)
 
     def reset(self, seed=0):
         """Draw the weights anew from the seed, and forget what training has learnt."""
-        for array in self._flat.values():
-            copy_in(array, np.zeros(array.shape, real))
+        for slot in self.SLOTS:
+            copy_in(self._flat[slot], np.broadcast_to(real(0), self._flat[slot].shape))
         self._draw(seed)
 
     def _draw(self, seed):
@@ -101,10 +104,13 @@ class Engine:
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must be from 0 to 2**63 - 1, not {seed}")
         self.step = 0
-        self._ready = False
+        self._ready, self._trained = False, None
         for number, (name, sizes, _, law, value) in enumerate(self.WEIGHTS):
             generator = np.random.Generator(np.random.Philox(key=[self.seed, number]))
-            self._put("weight", name, draw(generator, law, value, sizes))
+            at = self._places[name][0].start
+            for drawn in draw(generator, law, value, sizes):
+                copy_in(self._flat["weight"][at : at + drawn.size], drawn.ravel().astype(real))
+                at += drawn.size
         for name, sizes, value in self.STATE:
             copy_in(self._state[name], np.full(sizes, value, real))
 
@@ -156,6 +162,7 @@ class Engine:
         self._ready = False
         rate = float(self.lr if lr is None else lr)
         self._run(t, "train_pass", "backward_pass", "update_pass", lr=rate)
+        self._trained = t.count
         return self._loss(t, self.LOSSES)
 
     def program(self, count, *passes):
@@ -178,6 +185,10 @@ class Engine:
 
     def gradients(self):
         """The gradients of the last step: a copy for every weight by its name."""
+        if self._trained is None:
+            return {name: np.zeros(sizes, real) for name, (_, sizes) in self._places.items()}
+        if self.PRODUCTS:
+            self._run(self._bind(self._trained), "product_pass")
         return {name: self._take("dweight", name) for name in self._places}
 
     def statistics(self):
@@ -223,8 +234,7 @@ class Engine:
         for name in self._state:
             copy_in(self._state[name], np.asarray(arrays[name], real))
         for slot, name in slots:
-            kept = arrays[f"optimizer/{slot}/{name}"] if goes_on else np.zeros(wanted[name])
-            self._put(slot, name, kept)
+            self._put(slot, name, arrays[f"optimizer/{slot}/{name}"] if goes_on else 0)
         self.step = step if goes_on else 0
         self.seed = seed if "training/seed" in arrays else self.seed
 
@@ -272,8 +282,9 @@ class Engine:
         return copy_out(self._flat[kind][place]).reshape(sizes)
 
     def _put(self, kind, name, array):
-        place, _ = self._places[name]
-        copy_in(self._flat[kind][place], np.asarray(array, real).reshape(-1))
+        place, sizes = self._places[name]
+        values = np.asarray(array, real).reshape(-1)  # or one for all
+        copy_in(self._flat[kind][place], np.broadcast_to(values, math.prod(sizes)))
 
     def _needs_recipe(self):
         if self.LR is None:
@@ -334,69 +345,3 @@ def extent(batch, sizes, batched, lies):
     if lies == "last":
         sizes = (*sizes[1:], sizes[0])
     return (batch, *sizes) if batched else tuple(sizes)
-
-
-def draw(generator, law, value, sizes):
-    """Weights by a law and its number: normal (std), uniform (bound), orthogonal (gain) ..."""
-    if law == "normal":
-        return value * generator.standard_normal(sizes)
-    if law == "uniform":
-        return generator.uniform(-value, value, sizes)
-    if law == "orthogonal":
-        return value * orthogonal(generator, sizes)
-    if law == "forget":  # one gate of four, the second
-        return np.repeat((0.0, value, 0.0, 0.0), sizes[0] // 4)
-    if law == "bilinear":
-        return value * hats(sizes)
-    return np.full(sizes, value)
-
-
-def hats(sizes):
-    """Every channel goes on alone, spread over the window by a hat along each axis."""
-    weight = np.eye(*sizes[:2])
-    for size in sizes[2:]:
-        middle, half = (size - 1) / 2, (size + 1) // 2
-        weight = weight[..., None] * (1 - abs(np.arange(size) - middle) / half)
-    return weight
-
-
-def orthogonal(generator, sizes):
-    """A random matrix with a row for each output: rows, or columns if fewer, are orthonormal."""
-    rows, columns = sizes[0], math.prod(sizes[1:])
-    tall = generator.standard_normal((max(rows, columns), min(rows, columns)))
-    q, r = np.linalg.qr(tall)
-    q *= np.where(np.diag(r) < 0, -1.0, 1.0)
-    return (q if rows >= columns else q.T).reshape(sizes)
-
-
-def check(array, name, sizes, kind, classes):
-    """The array in the sizes that the kernels want; ValueError if it does not suit.
-
-    Axes of extent one do not count: ``(100, 28, 28)`` is as good as ``(100, 1, 28, 28)``.
-    """
-    try:
-        array = np.asarray(array)
-    except ValueError as error:
-        raise ValueError(f"{name} is no array, its samples have different lengths") from error
-    if array.ndim == 0 or squeezed(array.shape[1:]) != squeezed(sizes):
-        wanted = ", ".join(map(str, ("samples", *sizes)))
-        message = f"{name} has the shape {array.shape}, not ({wanted})"
-        if sizes[:1] == (1,) and array.shape[1:] == (classes, *sizes[1:]):
-            message += ": class numbers are wanted: y.argmax(1)"
-        raise ValueError(message)
-    if not len(array):
-        raise ValueError(f"{name} has no samples")
-    if array.dtype.kind not in ("iu" if kind == "int" else "iufb"):
-        wanted = "whole numbers" if kind == "int" else "numbers"
-        raise ValueError(f"{name} must be {wanted}, not {array.dtype}")
-    if kind == "int":
-        last = 2**31 - 1 if classes is None else classes - 1
-        first = -(2**31) if classes is None else 0
-        if array.min() < first or array.max() > last:
-            raise ValueError(f"{name} must be whole numbers from {first} to {last}")
-    return array.reshape((-1, *sizes))
-
-
-def squeezed(sizes):
-    """Sizes without those of one."""
-    return tuple(size for size in sizes if size != 1)

@@ -10,6 +10,7 @@ from math import isinf, prod
 from typing import Any
 
 from netdsl.backends.kernels import constants, plain_callees, source_text
+from netdsl.backends.lives import lives
 from netdsl.backends.override import task_of
 from netdsl.schedule import Buffer, Call, Counted, Number, Operand, Scaled, Schedule, Symbol
 from netdsl.tensor import dims_text
@@ -127,6 +128,8 @@ class ModelText:
         if places := [(b, s.places[b]) for b in self.buffers() if b in s.places]:
             rows = ((key(b), key(p.host), p.first, b.tensor.channels) for b, p in places)
             yield from _table("PLACES", rows)
+        if s.product:
+            yield f"    PRODUCTS = {_literal(tuple(map(str, s.unheld)))}"
         yield f"    SLOTS = {_literal(s.slots)}"
         yield f"    LOSSES = {_literal(tuple(key(b) for b in s.losses))}"
         yield f"    MEASURED = {_literal(tuple(key(b) for b in s.measured))}"
@@ -210,6 +213,9 @@ class ModelText:
         yield from self.method("backward_pass", about, s.backward)
         about = "One step of the optimizer, over all weights at once."
         yield from self.method("update_pass", about, s.update)
+        if s.product:
+            about = "The gradients of the last step that no array holds."
+            yield from self.method("product_pass", about, s.product)
 
     def method(
         self,
@@ -234,49 +240,6 @@ class ModelText:
     def argument(self, operand: Operand | None) -> str:
         """An array that a kernel is given, or one of no size."""
         return "self.nothing" if operand is None else self.names.attribute(operand)
-
-
-def lives(
-    schedule: Schedule, buffers: Iterable[Buffer]
-) -> dict[Buffer, tuple[tuple[int, int], ...]]:
-    """From which call to which each buffer is wanted: in training, evaluation and prediction.
-
-    And, if there is something to prepare, while that is done. What the user gives is there from the
-    beginning, what he gets until after the end, and what is prepared for evaluation and prediction
-    throughout them. What is not wanted at all lives from 1 to -2.
-    """
-    s = schedule
-    given = {*s.inputs, *([s.target] if s.target else [])}
-    left = {*(o.buffer for o in s.outputs), *([s.scored.buffer] if s.scored else []), *s.losses}
-    read = {operand.buffer for call in (*s.evaluate, *s.predict) for operand in call.operands()}
-    prepared = {call.out.buffer for call in s.prepare} & read
-    found: dict[Buffer, list[tuple[int, int]]] = {buffer: [] for buffer in buffers}
-    training = (*s.train, *s.backward, *s.update)
-    for calls in (training, s.evaluate, s.predict, *([s.prepare] if s.prepare else [])):
-        spans = touched(s, calls)
-        for buffer in found:
-            first, last = spans.get(buffer, (1, -2))
-            if buffer in prepared and calls is not training:  # a step makes it anew
-                first, last = 0, len(calls)
-            if buffer in given:
-                first, last = -1, len(calls) if calls is s.prepare else max(last, 0)
-            if buffer in left:
-                last = len(calls)
-                first = min(first, last)
-            found[buffer].append((first, last))
-    return {buffer: tuple(spans) for buffer, spans in found.items()}
-
-
-def touched(schedule: Schedule, calls: Iterable[Call]) -> dict[Buffer, tuple[int, int]]:
-    """The first and the last of some calls that touch each buffer."""
-    spans: dict[Buffer, tuple[int, int]] = {}
-    for i, call in enumerate(calls):
-        for operand in (call.out, *call.operands()):
-            place = schedule.places.get(operand.buffer)
-            buffer = place.host if place else operand.buffer
-            first, _ = spans.get(buffer, (i, i))
-            spans[buffer] = (first, i)
-    return spans
 
 
 def counting(calls: Iterable[Call]) -> Iterator[str]:

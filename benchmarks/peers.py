@@ -49,6 +49,11 @@ def tasks(row: str, sides: tuple[str, ...], options: Namespace, weights: str) ->
     return made
 
 
+def exact(row: str, options: Namespace, weights: str) -> Task:
+    """What the roundings of all sides are told by: PyTorch in float64."""
+    return Task(row, "torch", "double", options.cores, options.steps, options.seconds, weights)
+
+
 def best(runs: Mapping[str, Turns | Failed], name: str) -> Found:
     """The fastest variant of a side."""
     mine = [found for key, found in runs.items() if key.partition("/")[0] == name]

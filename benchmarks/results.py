@@ -46,18 +46,19 @@ def renew(
 ) -> None:  # fmt: skip
     """Write rows, by their first cell, into the table of a section, and print it.
 
-    Rows that were measured before stay, unless another machine, other versions or another number of
-    threads made them.
+    Rows that were measured before stay, unless another machine, other versions, another number of
+    threads or another table made them.
     """
     sections = read()
     before = sections.get(heading, "")
-    kept = table(before) if told in before else {}
+    head = f"| {' | '.join((*columns, 'measured'))} |"
+    kept = table(before) if told in before and head in before else {}
     today = date.today().isoformat()
     made = kept | {
         title: f"| {title} | {' | '.join(cells)} | {today} |" for title, cells in rows.items()
     }
     lines = [
-        f"| {' | '.join((*columns, 'measured'))} |",
+        head,
         "|---" * (len(columns) + 1) + "|",
         *(made[title] for title in order if title in made),
     ]

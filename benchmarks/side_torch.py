@@ -15,7 +15,7 @@ from weights import Weights
 
 
 def prepare(row: Row, weights: Weights | None, threads: int, variant: str) -> Callable[[], object]:
-    """The step of a row; ``variant`` has the words ``last`` (channels last) and ``compile``."""
+    """The step of a row; ``variant`` has the words ``last`` (channels), ``compile``, ``double``."""
     torch.set_num_threads(threads)
     torch.set_flush_denormal(True)
     order = torch.channels_last if "last" in variant else torch.contiguous_format
@@ -25,6 +25,8 @@ def prepare(row: Row, weights: Weights | None, threads: int, variant: str) -> Ca
     x, y = (torch.from_numpy(array) for array in row.data())
     if row.pictures:
         x = x.to(memory_format=order)
+    if "double" in variant:
+        net, x = net.double(), x if row.words else x.double()
     if row.train:
         return training(row, net.to(memory_format=order), x, y, "compile" in variant)
     net = fused(net.eval()).to(memory_format=order)

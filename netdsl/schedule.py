@@ -179,7 +179,8 @@ class Schedule:
     ``train`` and ``evaluate`` are forward passes, each with its losses last: ``losses`` are all,
     ``measured`` those of them that evaluation knows, since it has no side heads; ``predict`` is the
     evaluation without losses. ``backward`` fills the gradients of the weights that a loss reaches,
-    ``update`` applies them. ``unread`` are the inputs that no output depends on, so that prediction
+    ``update`` applies them. ``product`` makes those gradients that no array holds, since the update
+    makes them as it goes. ``unread`` are the inputs that no output depends on, so that prediction
     does without them. ``prepare`` makes what evaluation and prediction read of the weights alone.
     ``precision`` says which shortcuts convolutions may take: ``exact`` none. Buffers in ``last``
     lie with their channels last, those in ``across`` with images side by side in blocks, those in
@@ -208,6 +209,7 @@ class Schedule:
     lr: float | None
     precision: str = "fast"
     prepare: tuple[Call, ...] = ()
+    product: tuple[Call, ...] = ()
     last: frozenset[Buffer] = frozenset()
     across: frozenset[Buffer] = frozenset()
     places: Mapping[Buffer, Place] = field(default_factory=dict)
@@ -217,6 +219,12 @@ class Schedule:
     def size(self) -> int:
         """How many numbers training learns."""
         return sum(placed.size for placed in self.weights)
+
+    @property
+    def unheld(self) -> tuple[Buffer, ...]:
+        """The gradients by weights that no array holds."""
+        made = (call.out.buffer for call in self.product)
+        return tuple(dict.fromkeys(buffer for buffer in made if buffer.role == "dweight"))
 
     @property
     def lasting(self) -> int:
@@ -238,4 +246,4 @@ class Schedule:
     def calls(self) -> Iterator[Call]:
         """Every call of every pass."""
         yield from (*self.prepare, *self.train, *self.evaluate, *self.predict)
-        yield from (*self.backward, *self.update)
+        yield from (*self.backward, *self.update, *self.product)

@@ -17,14 +17,17 @@ from netdsl.backends.cpu.dense_plan import (
     MANY,
     SAMPLES,
     WEIGHTS,
+    block_numbers,
     dense_numbers,
     dense_packed_size,
     input_numbers,
     weight_numbers,
     weight_parts_size,
 )
+from netdsl.backends.cpu.dense_update import dense_adam, dense_sgd
 from netdsl.backends.cpu.dense_weight import dense_weight, dense_weight_sum
 from netdsl.backends.cpu.machine import LANES
+from netdsl.backends.cpu.optimizer import adam_step, sgd_step
 
 SIZES = st.integers(1, 70) | st.sampled_from([128, 130, 257, 300])
 
@@ -176,6 +179,48 @@ def test_weight(data: st.DataObject) -> None:
 @given(data=st.data())
 def test_weight_long(data: st.DataObject) -> None:
     weights(data)
+
+
+def updated(data: st.DataObject) -> None:
+    """The optimizer with a gradient that is made as it goes, and with one that was made before."""
+    n, ci, co = data.draw(SIZES), data.draw(SIZES | st.just(1100)), data.draw(SIZES)
+    rng = np.random.default_rng(0)
+    x, y = (rng.standard_normal(shape).astype(np.float32).ravel() for shape in ((n, ci), (n, co)))
+    p, first, second = np.abs(rng.standard_normal((3, co * ci))).astype(np.float32)
+    bias = np.ones(co if data.draw(st.booleans()) else 0, np.float32)
+    sizes = {"n": n, "ci": ci, "co": co}
+    g, gone = np.full_like(p, np.nan), {"y_ref": NOTHING, "y_coef": NOTHING, "parts": NOTHING}
+    run_unplanned(
+        dense_weight, out=g, dbias=np.copy(bias), x=x, y=y, x_step=ci, y_step=co, y_ref_step=0,
+        add=0, y_lo=0.0, y_hi=0.0, **sizes, **gone, **block_numbers(ci, co), chunks=1,
+    )  # fmt: skip
+    if data.draw(st.booleans()):
+        whole, part, slots = sgd_step, dense_sgd, {"velocity": first}
+        told = {"nesterov": data.draw(st.integers(0, 1)), "lr": 0.1, "momentum": 0.9}
+    else:
+        whole, part, slots = adam_step, dense_adam, {"m": first, "v": second}
+        told = {"step": 3, "lr": 0.1, "beta1": 0.9, "beta2": 0.99, "eps": 1e-8}
+    told["weight_decay"] = 0.01
+    wanted, ours = ({"out": p.copy(), **{n: a.copy() for n, a in slots.items()}} for _ in "12")
+    run_unplanned(whole, **wanted, g=g, size=p.size, **told)
+    run_unplanned(part, **ours, dbias=bias, x=x, y=y, **sizes, **told, **block_numbers(ci, co))
+    for name, array in wanted.items():
+        np.testing.assert_array_equal(ours[name], array, err_msg=name)
+    if bias.size:
+        np.testing.assert_allclose(bias, y.reshape(n, co).sum(0), rtol=0, atol=2e-5 * np.sqrt(n))
+
+
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_update(data: st.DataObject) -> None:
+    updated(data)
+
+
+@pytest.mark.slow
+@settings(max_examples=400, deadline=None)
+@given(data=st.data())
+def test_update_long(data: st.DataObject) -> None:
+    updated(data)
 
 
 def test_weight_in_double_precision() -> None:

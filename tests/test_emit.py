@@ -58,7 +58,9 @@ def kernel_texts(source: str) -> dict[str, str]:
 
 def network(source: str, name: str) -> str:
     """The text of a network's class; ``N`` stands for sizes that go by the vectors of a machine."""
-    return re.sub(r'(:(?:packed|parts)\w*", \()\d+', r"\1N", sections(source)[name].lstrip())
+    return re.sub(
+        r'(:(?:eval_)?(?:packed|parts)\w*", \()\d+', r"\1N", sections(source)[name].lstrip()
+    )
 
 
 def test_lenet(golden: Callable[[str, str], None]) -> None:

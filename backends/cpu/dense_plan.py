@@ -39,9 +39,14 @@ def input_numbers(ci: int) -> dict[str, int]:
     return {"block": 512, "depth": 128} if ci >= LONG else {"block": 64, "depth": 256}
 
 
+def block_numbers(ci: int, co: int) -> dict[str, int]:
+    """Into how many blocks of outputs and of inputs a gradient by the weights falls apart."""
+    return {"high": -(-co // (HIGH * BLOCK)), "wide": -(-ci // SIDE)}
+
+
 def weight_numbers(n: int, ci: int, co: int) -> dict[str, int]:
     """Into how many blocks of outputs and of inputs, and chunks, `dense_weight` falls apart."""
-    high, wide = -(-co // (HIGH * BLOCK)), -(-ci // SIDE)
+    high, wide = block_numbers(ci, co).values()
     if n < 2 * CHUNK:
         high = max(high, min(-(-TASKS // wide), co // (HIGH * SMALL)))
         wide = max(wide, min(-(-TASKS // high), ci // (4 * LANES)))

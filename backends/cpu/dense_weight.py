@@ -23,6 +23,8 @@ DEPTH = 128
 """So many samples are near by at once."""
 RUN = 16
 """So many samples are copied in a row."""
+PANELS = DEPTH * ((BLOCK + 1) * PITCH + SIDE + 2 * LANES)
+"""So many numbers the panels of both take."""
 SELDOM = 2
 """Inputs that meet no more panels of outputs are read where they are."""
 FLAT = 1 << 13
@@ -36,7 +38,7 @@ def dense_weight_tasks(high, wide, chunks):
 
 def dense_weight_memory():
     """Panels of both, for some samples."""
-    return DEPTH * ((BLOCK + 1) * PITCH + SIDE + 2 * LANES)
+    return PANELS
 
 
 @routine
@@ -66,6 +68,51 @@ def pack_inputs(scratch, base, count, deep, x, at, x_step):
             )  # fmt: skip
 
 
+@routine
+def weight_block(
+    scratch, c, c0, pitch, start, sums, x, y, y_ref, y_coef, ci, co, x_step, y_step, y_ref_step,
+    y_lo, y_hi, n0, n1, begin, end, i0, i1,
+):  # fmt: skip
+    """The gradients of some panels of outputs by some inputs, and the sums for the biases.
+
+    They go to ``c``, whose rows are ``pitch`` apart; unless ``start`` is 0 they are added there.
+    """
+    panel, panels = 2 * LANES, -(-co // HIGH)
+    base = DEPTH * (BLOCK + 1) * PITCH
+    for m in range(n0, n1, DEPTH):
+        deep = min(DEPTH, n1 - m)
+        pack_outputs(
+            scratch, begin, end, panels, deep, co, y, m * y_step, y_step,
+            y_ref, m * y_ref_step, y_ref_step, y_coef, y_lo, y_hi,
+        )  # fmt: skip
+        if end - begin > SELDOM:
+            pack_inputs(scratch, base, i1 - i0, deep, x, m * x_step + i0, x_step)
+        for g in range(begin, end):
+            o, a0 = g * co // panels, (g - begin) * DEPTH * PITCH
+            outs, to = (g + 1) * co // panels - o, c0 + (o - begin * co // panels) * pitch
+            if sums.size:
+                add_columns(sums, o, scratch, a0, PITCH, deep, outs)
+            if end - begin <= SELDOM:
+                product(
+                    c, to, pitch, start, c, 0, outs, i1 - i0, scratch, a0, 1, PITCH,
+                    x, m * x_step + i0, x_step, 1, 0, 0, 1, 0, 0, deep,
+                )  # fmt: skip
+                continue
+            for i in range(0, i1 - i0, panel):
+                b0 = base + i * DEPTH
+                if i1 - i0 - i > LANES:
+                    packed_2(
+                        c, to + i, pitch, start, c, 0, min(panel, i1 - i0 - i), outs,
+                        scratch, a0, 1, PITCH, scratch, b0, panel, 1, 0, 0, 1, 0, 0, deep,
+                    )  # fmt: skip
+                else:
+                    packed_1(
+                        c, to + i, pitch, start, c, 0, i1 - i0 - i, outs,
+                        scratch, a0, 1, PITCH, scratch, b0, panel, 1, 0, 0, 1, 0, 0, deep,
+                    )  # fmt: skip
+        start = 1
+
+
 # fmt: off
 @task(
     tasks=dense_weight_tasks, memory=dense_weight_memory, writes=("out", "dbias", "parts"),
@@ -78,52 +125,24 @@ def dense_weight(
 ):
     """``out[o, i] = sum of dy[n, o] * x[n, i]``, or such sums of every chunk in ``parts``."""
     # fmt: on
-    panel, size = 2 * LANES, co * ci
-    panels, sides = -(-co // HIGH), -(-ci // panel)
-    base = DEPTH * (BLOCK + 1) * PITCH
+    panel, size, panels = 2 * LANES, co * ci, -(-co // HIGH)
+    sides = -(-ci // panel)
     for t in range(first, last):
         chunk, block, side = t // (high * wide), t // wide % high, t % wide
         begin, end = block * panels // high, (block + 1) * panels // high
         i0, i1 = side * sides // wide * panel, min(ci, (side + 1) * sides // wide * panel)
+        o0, o1 = begin * co // panels, end * co // panels
         c, c0 = (out, 0) if chunks == 1 else (parts, chunk * (size + co))
         sums = dbias if chunks == 1 else parts[c0 + size : c0 + size + co]
         sums = sums if dbias.size and side == 0 else dbias[:0]
         start = add if chunks == 1 else 0
         if sums.size and not start:
-            sums[begin * co // panels : end * co // panels] = real(0)
-        until = (chunk + 1) * n // chunks
-        for m in range(chunk * n // chunks, until, DEPTH):
-            deep = min(DEPTH, until - m)
-            pack_outputs(
-                scratch, begin, end, panels, deep, co, y, m * y_step, y_step,
-                y_ref, m * y_ref_step, y_ref_step, y_coef, y_lo, y_hi,
-            )  # fmt: skip
-            if end - begin > SELDOM:
-                pack_inputs(scratch, base, i1 - i0, deep, x, m * x_step + i0, x_step)
-            for g in range(begin, end):
-                o, a0 = g * co // panels, (g - begin) * DEPTH * PITCH
-                outs = (g + 1) * co // panels - o
-                if sums.size:
-                    add_columns(sums, o, scratch, a0, PITCH, deep, outs)
-                if end - begin <= SELDOM:
-                    product(
-                        c, c0 + o * ci + i0, ci, start, c, 0, outs, i1 - i0, scratch, a0, 1, PITCH,
-                        x, m * x_step + i0, x_step, 1, 0, 0, 1, 0, 0, deep,
-                    )  # fmt: skip
-                    continue
-                for i in range(i0, i1, panel):
-                    b0 = base + (i - i0) * DEPTH
-                    if i1 - i > LANES:
-                        packed_2(
-                            c, c0 + o * ci + i, ci, start, c, 0, min(panel, i1 - i), outs,
-                            scratch, a0, 1, PITCH, scratch, b0, panel, 1, 0, 0, 1, 0, 0, deep,
-                        )  # fmt: skip
-                    else:
-                        packed_1(
-                            c, c0 + o * ci + i, ci, start, c, 0, i1 - i, outs,
-                            scratch, a0, 1, PITCH, scratch, b0, panel, 1, 0, 0, 1, 0, 0, deep,
-                        )  # fmt: skip
-            start = 1
+            sums[o0:o1] = real(0)
+        weight_block(
+            scratch, c, c0 + o0 * ci + i0, ci, start, sums, x, y, y_ref, y_coef, ci, co,
+            x_step, y_step, y_ref_step, y_lo, y_hi, chunk * n // chunks, (chunk + 1) * n // chunks,
+            begin, end, i0, i1,
+        )  # fmt: skip
 
 
 def dense_sum_tasks(ci, co, chunks):

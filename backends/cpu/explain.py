@@ -9,7 +9,8 @@ from typing import Any
 
 from netdsl.backends.cpu.arena import arrange
 from netdsl.backends.cpu.lower.notes import FUSED, LAZY, WRITTEN
-from netdsl.backends.model_text import ModelText, key, lives
+from netdsl.backends.lives import lives
+from netdsl.backends.model_text import ModelText, key
 from netdsl.backends.override import task_of
 from netdsl.schedule import Buffer, Call, Counted, Note, Number, Scaled, Schedule, Symbol
 
@@ -119,7 +120,7 @@ def memory(schedule: Schedule, batch: int) -> Memory:
     return Memory(
         arena=together,
         weights=held,
-        gradients=held,
+        gradients=held - sum(ELEMENT * buffer.tensor.size for buffer in schedule.unheld),
         optimizer=held * len(schedule.slots),
         state=sum(ELEMENT * buffer.tensor.size for buffer, _ in schedule.states),
         work=ELEMENT * max((scratch(call, batch) for call in steps(schedule)), default=0),

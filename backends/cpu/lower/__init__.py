@@ -25,6 +25,7 @@ from netdsl.backends.cpu.lower import (
 )
 from netdsl.backends.cpu.lower.layouts import channels_last, concatenations
 from netdsl.backends.cpu.lower.lowering import Lowering
+from netdsl.backends.cpu.lower.products import Products
 from netdsl.ops.avgpool import AvgPool
 from netdsl.ops.bn import BatchNorm
 from netdsl.ops.conv import Conv
@@ -69,11 +70,11 @@ def lower(schedule: Schedule, real: str) -> Schedule:
     places = concatenations(schedule.train or schedule.predict, last - set(copies.values()))
     done: dict[str, tuple[Call, ...]] = {}
     found, lying, notes = dict(places), set[Buffer](), list[Note]()
+    products = Products(schedule)
 
     def run(training: bool, **passes: tuple[Call, ...]) -> tuple[Call, ...]:
-        parts = list(passes.values())
-        tile = TILES[schedule.precision]
-        low = Lowering(parts, last, places, kept, rules, training, real, tile, lanes)
+        parts, tile = list(passes.values()), TILES[schedule.precision]
+        low = Lowering(parts, last, places, kept, rules, training, real, tile, lanes, products)
         done.update(zip(passes, low.run({new: old for old, new in copies.items()}), strict=True))
         found.update(low.places)
         lying.update(low.across)
@@ -81,7 +82,8 @@ def lower(schedule: Schedule, real: str) -> Schedule:
         return tuple(low.first)
 
     run(True, train=schedule.train, backward=schedule.backward)
-    run(True, update=schedule.update)
+    late = tuple(call for call in schedule.backward if call.out.buffer in products)
+    run(True, update=schedule.update, product=late)
     first = (*run(False, predict=schedule.predict), *run(False, evaluate=schedule.evaluate))
     prepare = tuple({call.out.buffer: call for call in first}.values())
     lowered = replace(schedule, **done, prepare=prepare, places=found, notes=tuple(notes))

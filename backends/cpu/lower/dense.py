@@ -10,10 +10,12 @@ from netdsl.backends.cpu.dense_plan import dense_packed_size, weight_parts_size
 from netdsl.backends.cpu.dense_weight import dense_weight, dense_weight_sum
 from netdsl.backends.cpu.lower.clamp import BOUNDS, follows
 from netdsl.backends.cpu.lower.conv import bias_gradient, distances, seen
+from netdsl.backends.cpu.lower.lazy import Source
 from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
+from netdsl.backends.cpu.lower.products import WHY, hold
 from netdsl.ops.dense import Dense
-from netdsl.schedule import Buffer, Call, Number
+from netdsl.schedule import Buffer, Call, Number, Operand
 
 MOST = 1 << 20
 """No batch is larger than this."""
@@ -85,17 +87,30 @@ def backward(low: Lowering, call: Call) -> bool:
 
 
 def by_weight(low: Lowering, call: Call) -> bool:
-    """``dweight``, and ``dbias`` with it."""
-    numbers = {**matrix(call), "add": int(call.add)}
-    ci, co = int(numbers["ci"]), int(numbers["co"])  # type: ignore[arg-type]
+    """``dweight``, and ``dbias`` with it; a large one is left to the optimizer."""
+    if product := low.products.get(call.out.buffer):
+        y = Source(product.y, None, None, call.out.buffer.tensor.dims[0], 0, -inf, inf)
+        weigh(low, call, product.x, y, None)
+        return True
     x, bias = low.lines(call.reads["x"]), bias_gradient(low, call)
     dy = low.source(buffer_of(call, "dy"))
+    if call.out.buffer in low.products.parts:
+        low.products[call.out.buffer] = hold(low, call, x, dy, bias)
+        low.told.decide(call, "product in the optimizer", WHY)
+    else:
+        weigh(low, call, x, dy, bias)
+    return True
+
+
+def weigh(low: Lowering, call: Call, x: Operand, dy: Source, bias: Operand | None) -> None:
+    """The kernels of ``dweight``."""
+    numbers = {**matrix(call), "add": int(call.add)}
+    ci, co = int(numbers["ci"]), int(numbers["co"])  # type: ignore[arg-type]
     parts = low.operand(low.aux(call, "parts", weight_parts_size(MOST, ci, co)))
     out, known = low.operand(call.out.buffer), {"dbias": bias, "parts": parts}
     told = {**numbers, **distances("y", dy)}
     low.emit(dense_weight, out, {**known, "x": x, **seen("y", dy)}, told)
     low.emit(dense_weight_sum, out, known, numbers)
-    return True
 
 
 RULES = {(Dense, "y"): forward, (Dense, "dx"): backward, (Dense, "dweight"): by_weight}

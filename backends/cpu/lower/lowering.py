@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netdsl.backends.cpu.across import from_across, to_across
 from netdsl.backends.cpu.join import materialise
@@ -25,6 +25,9 @@ from netdsl.kernel import Kernel
 from netdsl.op import Op
 from netdsl.schedule import Buffer, Call, Number, Operand, Place
 from netdsl.tensor import Tensor
+
+if TYPE_CHECKING:
+    from netdsl.backends.cpu.lower.products import Products
 
 Rule = Callable[["Lowering", Call], bool]
 """Lowers a call, if it can: True if so. It may take others that follow along: `Lowering.take`."""
@@ -43,12 +46,13 @@ class Lowering:
         training: bool,
         real: str,
         tile: int,
-        across: frozenset[Buffer] = frozenset(),
+        across: frozenset[Buffer],
+        products: Products,
     ) -> None:
         self.passes, self.calls = passes, [call for part in passes for call in part]
         self.last, self.places, self.kept, self.rules = last, dict(places), kept, rules
         self.training, self.real, self.tile = training, real, tile
-        self.across = set(across)
+        self.across, self.products = set(across), products
         self.at = 0
         self.taken: set[int] = set()
         self.lazy = Lazies()
@@ -231,7 +235,11 @@ class Lowering:
         return True
 
     def aux(self, call: Call, name: str, size: int, batch: bool = False) -> Buffer:
-        """Memory for what kernels make for one another."""
+        """Memory for what kernels make for one another.
+
+        That of evaluation is not that of training: what is prepared for it stays all the time.
+        """
+        name = name if self.training else f"eval_{name}"
         return Buffer("aux", call.owner, name, Tensor((max(size, 1),), batch=batch))
 
     # ---- calls -------------------------------------------------------------------

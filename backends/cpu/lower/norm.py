@@ -115,7 +115,7 @@ def running(low: Lowering, calls: dict[str, Call]) -> Buffer:
     y = calls["y"]
     low.told.decide(y, why="running statistics")
     c = buffer_of(y, "x").tensor.channels
-    coef = low.aux(y, "coefeval", 5 * c)
+    coef = low.aux(y, "coef", 5 * c)
     low.emit(
         norm_running,
         low.operand(coef),

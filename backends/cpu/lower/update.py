@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
 
+from netdsl.backends.cpu.dense_update import dense_adam, dense_sgd
 from netdsl.backends.cpu.lower.lowering import Lowering
 from netdsl.backends.cpu.optimizer import adam_step, sgd_step
 from netdsl.optimizers.adam import Adam
 from netdsl.optimizers.sgd import SGD
 from netdsl.schedule import Call, Number, Operand
+
+Body = Callable[..., Any]
 
 
 def following(low: Lowering, *names: str) -> Iterator[Call]:
@@ -20,39 +25,43 @@ def following(low: Lowering, *names: str) -> Iterator[Call]:
 
 
 def numbers(*calls: Call) -> dict[str, Number]:
-    """All numbers of some calls, and how many weights they change."""
-    part = calls[0].out.part
-    assert part is not None
-    found: dict[str, Number] = {"size": part[1] - part[0]}
-    for call in calls:
-        found |= {**call.baked, **call.passed}
-    return found
+    """All numbers of some calls."""
+    return {name: value for c in calls for name, value in {**c.baked, **c.passed}.items()}
 
 
-def gradient(call: Call) -> Operand:
-    """The gradients that a call reads."""
-    read = call.reads["g"]
-    assert isinstance(read, Operand)
-    return read
+def step(
+    low: Lowering, calls: list[Call], whole: Body, product: Body, told: dict[str, Number]
+) -> bool:
+    """What the optimizer keeps, and the weights: those of large dense layers by themselves.
+
+    The last of the calls makes the weights, each of those before it what is kept by its name.
+    """
+    *slots, p = calls
+    low.take(*calls)
+    part, g = p.out.part, slots[0].reads["g"]
+    assert part is not None and isinstance(g, Operand)
+    for each in low.products.within(part):
+        kept = {slot.kernel.makes: replace(slot.out, part=each.part) for slot in slots}
+        reads = {**kept, "dbias": each.bias, "x": each.x, "y": each.y}
+        low.emit(product, replace(p.out, part=each.part), reads, {**told, **each.numbers})
+    for start, stop in low.products.between(part):
+        kept = {slot.kernel.makes: replace(slot.out, part=(start, stop)) for slot in slots}
+        reads = {**kept, "g": replace(g, part=(start, stop))}
+        low.emit(whole, replace(p.out, part=(start, stop)), reads, {**told, "size": stop - start})
+    return True
 
 
 def sgd(low: Lowering, call: Call) -> bool:
     """Velocity and weights."""
-    velocity, p = following(low, "velocity", "p")
-    low.take(velocity, p)
-    known = {"velocity": velocity.out, "g": gradient(velocity)}
-    told = numbers(velocity, p)
-    low.emit(sgd_step, p.out, known, {**told, "nesterov": int(bool(told["nesterov"]))})
-    return True
+    calls = list(following(low, "velocity", "p"))
+    told = numbers(*calls)
+    return step(low, calls, sgd_step, dense_sgd, {**told, "nesterov": int(bool(told["nesterov"]))})
 
 
 def adam(low: Lowering, call: Call) -> bool:
     """Both means and weights."""
-    m, v, p = following(low, "m", "v", "p")
-    low.take(m, v, p)
-    known = {"m": m.out, "v": v.out, "g": gradient(m)}
-    low.emit(adam_step, p.out, known, numbers(m, v, p))
-    return True
+    calls = list(following(low, "m", "v", "p"))
+    return step(low, calls, adam_step, dense_adam, numbers(*calls))
 
 
 RULES = {(SGD, "velocity"): sgd, (Adam, "m"): adam}
