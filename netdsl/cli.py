@@ -300,7 +300,8 @@ def _load(
     train: bool = False,
 ) -> Net:
     """The network of a command, its warnings told; to ``train`` it, its recipe must fit."""
-    from netdsl.compiler import change, load
+    from netdsl.compiler import load
+    from netdsl.elaborate.overrides import change
 
     train = train or recipe is not None
     loaded = load(file, net, recipe, [change(text) for text in changes], train)

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from pathlib import Path
 
-from netdsl.compiler import Net, change, load
-from netdsl.elaborate.overrides import Override
+from netdsl.compiler import Net, load
+from netdsl.elaborate.overrides import Override, change
 from netdsl.finder import LIBRARY
 from netdsl.report.differences import Comparison
 from netdsl.report.figures import main_macs

@@ -11,10 +11,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import netdsl
-from netdsl.elaborate.overrides import Override, chosen_train, from_python, moved, override
+from netdsl.device import choose_device, target_of
+from netdsl.elaborate.overrides import Override, chosen_train, from_python, override
 from netdsl.elaborate.program import Elaborated, Program
 from netdsl.elaborate.resolve import resolve
-from netdsl.errors import MeaningError, NetError, RunError
+from netdsl.errors import NetError
 from netdsl.finder import find
 from netdsl.ir import Graph
 from netdsl.op import REGISTRY, Registry
@@ -23,7 +24,7 @@ from netdsl.recipe import Recipe
 from netdsl.source import Source, Span
 from netdsl.syntax import ast
 from netdsl.syntax.format import format_file
-from netdsl.syntax.parse import parse, parse_expr
+from netdsl.syntax.parse import parse
 
 if TYPE_CHECKING:
     import graphviz
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from netdsl.report.formats import Form
     from netdsl.runtime.model import Model
     from netdsl.schedule import Schedule
-    from netdsl.target import Target
 
 PACKAGES = ("ops", "losses", "optimizers", "schedules", "initializers", "metrics", "datasets")
 
@@ -155,7 +155,7 @@ class Net:
 
         place = safe_place(self.file.span.source.name)
         about = f"{self.name}, compiled by netdsl {netdsl.__version__} from {place}."
-        return emit(self.schedule(), _target(device), about)
+        return emit(self.schedule(), target_of(device), about)
 
     def module(self, device: str | None = None) -> ModuleType:
         """The imported module of the network, from the cache."""
@@ -166,7 +166,7 @@ class Net:
         device = self._device(device)
 
         def emit() -> Emitted:
-            return emit_cached(self.schedule(), _target(device), self.name)
+            return emit_cached(self.schedule(), target_of(device), self.name)
 
         if _own_words():
             return load(emit())
@@ -291,47 +291,6 @@ def load_source(
     return Net(file, replace(elaborated, graph=graph), recipe, program.sources)
 
 
-def change(text: str) -> Override:
-    """``layers=[3, 4, 6, 3]`` of the command line as an override."""
-    source = Source("--set", text)
-    key, equals, value = text.partition("=")
-    if not equals or not all(part.isidentifier() for part in key.strip().split(".")):
-        help = "write --set name=value"
-        raise MeaningError("E149", "this sets nothing", source.span(0, len(text)), help)
-    # The expression keeps its place in the text: blanks stand for the name before it.
-    blanked = Source(source.name, " " * (len(key) + 1) + value)
-    try:
-        expr = parse_expr(blanked)
-    except NetError as error:
-        error.span = error.span and source.span(error.span.start, error.span.end)
-        raise
-    return Override(ast.Name(source.span(0, len(key)), key.strip()), moved(expr, source))
-
-
-def choose_device(device: str) -> str:
-    """``cpu`` or ``cuda``; ``auto`` is CUDA where a GPU answers."""
-    if device == "cpu":
-        return device
-    reason = _no_cuda()
-    if reason is None:
-        return "cuda"
-    if device == "auto":
-        return "cpu"
-    help = "pip install 'netdsl[cuda]', or --device cpu"
-    raise RunError("E506", f"no CUDA device can be used: {reason}", help=help)
-
-
-def _no_cuda() -> str | None:
-    """Why CUDA cannot be used here, or None if it can."""
-    from importlib.util import find_spec
-
-    if find_spec("numba_cuda") is None:
-        return "the package numba-cuda is not installed"
-    from numba import cuda
-
-    return None if cuda.is_available() else "there is no GPU, or no driver for it"
-
-
 def _own_words() -> bool:
     """Whether there are ops besides netdsl's, whose code can be anywhere."""
     ops = (op for kind in REGISTRY.values() for op in kind.values())
@@ -346,13 +305,3 @@ def _compile(module: ModuleType, device: str, report: Report | None) -> list[str
 
     needed = stems(module)
     return warm_up(cache_directory(), needed, report) if device == "cpu" else needed[:-1]
-
-
-def _target(device: str) -> Target:
-    if device == "cuda":
-        from netdsl.backends.cuda import CUDA
-
-        return CUDA
-    from netdsl.backends.cpu import CPU
-
-    return CPU

@@ -266,9 +266,9 @@ def model(device: str, work: Schedule, split: bool) -> Any:
     """
     from netdsl.backends.emit import emit_cached
     from netdsl.backends.loader import load
-    from netdsl.compiler import _target
+    from netdsl.device import target_of
 
-    target = _target(device)
+    target = target_of(device)
     if split:
         loops = target.loops
         target = replace(target, loops=lambda plan: loops(replace(plan, small=False)))

@@ -11,11 +11,12 @@ from typing import Any, get_args
 
 import numpy as np
 
-from netdsl.errors import MeaningError, nearest
+from netdsl.errors import MeaningError, NetError, nearest
 from netdsl.op import Op, Registry
 from netdsl.recipe import Recipe
 from netdsl.source import Source, Span
 from netdsl.syntax import ast
+from netdsl.syntax.parse import parse_expr
 
 LARGEST = 10**17
 """The largest number that is taken from Python: the parser reads it back."""
@@ -27,6 +28,23 @@ class Override:
 
     key: ast.Name
     value: ast.Expr
+
+
+def change(text: str) -> Override:
+    """``layers=[3, 4, 6, 3]`` of the command line as an override."""
+    source = Source("--set", text)
+    key, equals, value = text.partition("=")
+    if not equals or not all(part.isidentifier() for part in key.strip().split(".")):
+        help = "write --set name=value"
+        raise MeaningError("E149", "this sets nothing", source.span(0, len(text)), help)
+    # The expression keeps its place in the text: blanks stand for the name before it.
+    blanked = Source(source.name, " " * (len(key) + 1) + value)
+    try:
+        expr = parse_expr(blanked)
+    except NetError as error:
+        error.span = error.span and source.span(error.span.start, error.span.end)
+        raise
+    return Override(ast.Name(source.span(0, len(key)), key.strip()), moved(expr, source))
 
 
 def override(

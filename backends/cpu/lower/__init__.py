@@ -31,6 +31,7 @@ from netdsl.ops.bn import BatchNorm
 from netdsl.ops.conv import Conv
 from netdsl.ops.global_avgpool import GlobalAvgPool
 from netdsl.ops.global_maxpool import GlobalMaxPool
+from netdsl.ops.lrn import LocalResponseNorm
 from netdsl.ops.maxpool import MaxPool
 from netdsl.ops.upconv import UpConv
 from netdsl.recurrent import Recurrent
@@ -44,7 +45,8 @@ RULES = {
 TILES = {"exact": 0, "normal": 2, "fast": 4}
 """The largest of Winograd's tiles that a precision allows; 0 is none."""
 WANTING = (
-    Conv, UpConv, BatchNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool, Recurrent,
+    Conv, UpConv, BatchNorm, LocalResponseNorm, MaxPool, AvgPool, GlobalAvgPool, GlobalMaxPool,
+    Recurrent,
 )  # fmt: skip
 """Layers whose kernels want the channels last."""
 

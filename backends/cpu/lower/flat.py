@@ -15,7 +15,7 @@ BODIES = {Tanh: tanh_forward, Sigmoid: sigmoid_forward}
 def forward(low: Lowering, call: Call) -> bool:
     """``y`` of every element."""
     x, y = buffer_of(call, "x"), call.out.buffer
-    if low.real != "f4" or {x, y} & set(low.places):
+    if low.real != "f4" or {low.home(x), y} & set(low.places):
         return False
     numbers = {"size": Scaled(y.tensor.size), "add": 0}
     low.emit(BODIES[type(call.op)], low.operand(y), {"x": low.stored(x)}, numbers)  # type: ignore[index]

@@ -59,7 +59,7 @@ def concat_forward(low: Lowering, call: Call) -> bool:
     if whole not in low.last:
         return False
     for read in reads:
-        here = low.places.get(whole, Place(whole))
+        here = low.place(whole)
         place = Place(here.host, here.first + start)
         if low.places.get(read.buffer) == place:
             low.store(read.buffer)
@@ -77,7 +77,7 @@ def concat_backward(low: Lowering, call: Call) -> bool:
         return False
     low.store(dy)
     start, into = int(call.passed["first"]), call.out.buffer  # type: ignore[arg-type]
-    here = low.places.get(dy, Place(dy))
+    here = low.place(dy)
     place = Place(here.host, here.first + start)
     if not call.add and into in low.last and low.settle(into, place):
         return True

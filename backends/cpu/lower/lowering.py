@@ -134,11 +134,14 @@ class Lowering:
         """A buffer as it lies in memory."""
         return Operand(self.home(buffer), (-1,), memory=True)
 
+    def place(self, buffer: Buffer) -> Place:
+        """Where a tensor is: in its home, or in what that lies in."""
+        home = self.home(buffer)
+        return self.places.get(home, Place(home))
+
     def step(self, buffer: Buffer) -> int:
         """How far positions are apart."""
-        buffer = self.home(buffer)
-        place = self.places.get(buffer)
-        return (place.host if place else buffer).tensor.channels
+        return self.place(buffer).host.tensor.channels
 
     def source(self, buffer: Buffer) -> Source:
         """A tensor that a kernel reads, lazy or not."""
@@ -173,10 +176,20 @@ class Lowering:
         """Whether nobody reads a buffer any more, so that another tensor can stay in its memory."""
         if self.ahead(memory) or {memory, wanted} & self.kept or wanted in self.places:
             return False
-        if wanted in self.hosts:
+        if wanted in self.hosts or any(map(self.used, self.lodgers(memory))):
             return False
         others = self.lazy.needing.get(memory, ())
         return memory.role == wanted.role == "grad" and not any(map(self.ahead, others))
+
+    def lodgers(self, host: Buffer) -> list[Buffer]:
+        """The tensors that lie among the channels of another one."""
+        if host not in self.hosts:
+            return []
+        return [buffer for buffer, place in self.places.items() if place.host == host]
+
+    def used(self, buffer: Buffer) -> bool:
+        """Whether a call from this one on makes or reads a tensor."""
+        return bool(self.ahead(buffer)) or not self.made_already(buffer)
 
     def house(self, buffer: Buffer, memory: Buffer) -> None:
         """Let a tensor stay in the memory of another one."""
@@ -312,7 +325,7 @@ class Lowering:
 
     def whole(self, operand: Operand) -> bool:
         """Whether a tensor lies in one piece, in the order of a picture (or has no order)."""
-        return operand.buffer in self.last and operand.buffer not in self.places
+        return operand.buffer in self.last and self.home(operand.buffer) not in self.places
 
     def as_it_lies(self, operand: Operand) -> Operand:
         """The same as one row of numbers."""

@@ -23,10 +23,10 @@ def numbers(low: Lowering, call: Call, x: Buffer, out: Buffer) -> dict[str, Numb
 def forward(low: Lowering, call: Call) -> bool:
     """``y``; the divisors are not kept."""
     x, y = buffer_of(call, "x"), low.of_owner(call)["y"]
-    if x.tensor.spatial and x not in low.last:
+    out = y.out.buffer
+    if x.tensor.spatial and not {x, out} <= low.last:
         return False
     low.take(call, y)
-    out = y.out.buffer
     told = numbers(low, call, x, out)
     low.emit(lrn_forward, low.operand(out), {"x": low.stored(x)}, told)
     return True
@@ -35,7 +35,7 @@ def forward(low: Lowering, call: Call) -> bool:
 def backward(low: Lowering, call: Call) -> bool:
     """``dx``."""
     x, dy, out = buffer_of(call, "x"), buffer_of(call, "dy"), call.out.buffer
-    if x.tensor.spatial and x not in low.last:
+    if x.tensor.spatial and not {x, dy, out} <= low.last:
         return False
     if call.add:
         low.store(out)
