@@ -63,6 +63,7 @@ def check(shape: tuple[int, int, int], seed: int, affine: bool, add: int) -> Non
     np.testing.assert_allclose(found["coef"][0], scale, rtol=1e-5)
     shift = (bias if affine else 0.0) - mean * scale
     np.testing.assert_allclose(found["coef"][1], shift, rtol=1e-5, atol=1e-4)
+    np.testing.assert_array_equal(found["coef"][2:].T, np.broadcast_to((1, 0, 0), (c, 3)))
 
     coef = found["coef"]
     at = (coef[0].astype(np.float64) * x + coef[1]).astype(np.float32)

@@ -188,7 +188,8 @@ def norm_statistics(
 ):
     """Mean and variance from ``rows`` rows of sums, and rows 0 and 1 of ``coef``.
 
-    ``weight`` and ``bias``, ``running_mean`` and ``running_var`` may be absent.
+    Rows 2 to 4 let a gradient through as it is, until `norm_backward` makes them: it may want to be
+    written with nothing but an activation between. ``weight`` and ``bias``, ``running_mean`` and ``running_var`` may be absent.
     """
     count = 0
     for row in range(rows):
@@ -201,6 +202,9 @@ def norm_statistics(
         put_vector(mean, k, average, left)
         put_vector(var, k, squares / whole, left)
         put_line(coef, k, c, average, squares / whole, weight, bias, eps, left)
+        put_vector(coef, 2 * c + k, vall(real(1)), left)
+        put_vector(coef, 3 * c + k, vall(real(0)), left)
+        put_vector(coef, 4 * c + k, vall(real(0)), left)
         if running_mean.size and count > 1:
             put_running(running_mean, k, average, momentum, left)
             put_running(running_var, k, squares / vall(real(count - 1)), momentum, left)
