@@ -24,26 +24,31 @@ AT_WORK = []  # what holds the code: it must not go
 
 def machine_code(function, kind):
     """The address of a function as C calls it: compiled, or read from a file."""
-    folders = list(folders_of(function))
-    name = f"{Path(function.__code__.co_filename).stem}.{function.__name__}.{stamp(function)}.o"
-    for folder in folders:
+    places = list(places_of(function))
+    for place in places:
         with suppress(OSError):
-            return loaded((folder / name).read_bytes())
+            return loaded(place.read_bytes())
     made = cfunc(kind, **OPTIONS)(function)
     AT_WORK.append(made)
     content = made.native_name.encode() + b"\n" + made._library._get_compiled_object()
-    for folder in folders if alone(made) else ():
+    for place in places if alone(made) else ():
         with suppress(OSError):
-            keep(folder, name, content)
+            keep(place, content)
             break
     return made.address
 
 
-def folders_of(function):
-    """Where its code may lie: beside Python's own, or where that cannot be, in the user's cache."""
-    yield Path(function.__code__.co_filename).parent / "__pycache__"
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    yield Path(home) / "netdsl" / "compiled"
+def places_of(function):
+    """Where its code may lie: beside Python's own, or where that cannot be, in the user's cache.
+
+    Nowhere if its text was removed since it was imported.
+    """
+    text = Path(function.__code__.co_filename)
+    with suppress(FileNotFoundError):
+        name = f"{text.stem}.{function.__name__}.{stamp(function)}.o"
+        yield text.parent / "__pycache__" / name
+        home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        yield Path(home) / "netdsl" / "compiled" / name
 
 
 @cache
@@ -84,14 +89,14 @@ def loaded(content):
     return engine.get_function_address(name.decode())
 
 
-def keep(folder, name, content):
+def keep(path, content):
     """Write a file; it is whole or is not there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    handle, beside = tempfile.mkstemp(prefix=f"{name}.", dir=folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, beside = tempfile.mkstemp(prefix=f"{path.name}.", dir=path.parent)
     try:
         with open(handle, "wb") as file:
             file.write(content)
-        os.replace(beside, folder / name)
+        os.replace(beside, path)
     finally:
         with suppress(FileNotFoundError):
             os.unlink(beside)

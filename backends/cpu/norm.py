@@ -189,7 +189,8 @@ def norm_statistics(
     """Mean and variance from ``rows`` rows of sums, and rows 0 and 1 of ``coef``.
 
     Rows 2 to 4 let a gradient through as it is, until `norm_backward` makes them: it may want to be
-    written with nothing but an activation between. ``weight`` and ``bias``, ``running_mean`` and ``running_var`` may be absent.
+    written with nothing but an activation between. ``weight`` and ``bias``, ``running_mean`` and
+    ``running_var`` may be absent.
     """
     count = 0
     for row in range(rows):
