@@ -21,7 +21,7 @@ test: .venv/ready  ## the tests, without the slow ones
 	$(BIN)/pytest -n $(WORKERS)
 
 test-all: .venv/ready  ## the tests, with the slow ones
-	$(BIN)/pytest -n $(WORKERS) -m ''
+	$(BIN)/pytest -n $(WORKERS) --dist worksteal -m ''
 
 judges: .venv/ready  ## PyTorch and ONNX, against which some tests compare
 	$(BIN)/pip install --quiet torch==2.13.0 onnx

@@ -147,12 +147,16 @@ def agree_with_pytorch(
     schedule = schedule_of(f"\n  input x({ci}x{steps})\n  {pipe} -> flatten -> dense(3)\n")
     engine = engine_of(schedule, CPU, real, max(counts))
     close = 2e-5 if real == "f4" else 1e-12
+    # Orthogonal weights bring states back to zero but for roundings: which side a ReLU is on then?
+    rng, first = np.random.default_rng(1), engine.parameters()
+    engine.restore({n: a + 0.05 * rng.standard_normal(a.shape) for n, a in first.items()})
     for count in counts:
         x, target = samples(engine, count)
         logits, loss, wanted = judged(torch, engine, layers, x, target)
         np.testing.assert_allclose(engine.forward(x), logits, rtol=close, atol=close)
         np.testing.assert_allclose(engine.train_step(x, target), loss, rtol=close, atol=close)
-        top = max(gradient.abs().max().item() for gradient in wanted.values())
+        # Where a sample is known, its gradient is what rounding leaves of a probability less one.
+        top = max(0.01, *(gradient.abs().max().item() for gradient in wanted.values()))
         for name, gradient in engine.gradients().items():
             np.testing.assert_allclose(
                 gradient, wanted[name], rtol=0, atol=5 * close * top, err_msg=name

@@ -10,7 +10,8 @@ import pytest
 
 import netdsl
 from netdsl import commands
-from netdsl.compiler import Net, change, load_source, nets, vocabulary
+from netdsl.compiler import Net, load_source, nets, vocabulary
+from netdsl.elaborate.overrides import change
 from netdsl.elaborate.program import Program
 from netdsl.elaborate.sweeps import sweeps
 from netdsl.errors import LimitError, RecipeError, SyntaxFault

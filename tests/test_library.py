@@ -10,8 +10,9 @@ from shell import Capture, run
 
 import netdsl
 from netdsl import commands
-from netdsl.compiler import change, nets
+from netdsl.compiler import nets
 from netdsl.elaborate.imports import library
+from netdsl.elaborate.overrides import change
 from netdsl.starter import starters
 
 SPECS = Path(__file__).parent.parent / "specs"

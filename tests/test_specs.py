@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 import netdsl
-from netdsl.compiler import change, load, nets
+from netdsl.compiler import load, nets
+from netdsl.elaborate.overrides import change
 from netdsl.ops.drop_path import DropPath
 from netdsl.syntax import ast
 from netdsl.syntax.format import format_source
