@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+import numba  # noqa: F401
 import numpy as np
 from rows import ROWS, Row
 from weights import Weights, write
