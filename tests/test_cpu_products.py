@@ -9,6 +9,7 @@ import pytest
 
 import netdsl
 from netdsl.backends.cpu import CPU
+from netdsl.backends.cpu.explain import Choices, memory
 from netdsl.backends.cpu.lower import products
 from netdsl.backends.emit import emit_cached
 from netdsl.backends.loader import load
@@ -73,3 +74,12 @@ def test_gradients_are_not_held_until_they_are_asked_for(
     assert all(array.any() for array in ours.gradients().values())
     ours.reset()
     assert not any(array.any() for array in ours.gradients().values())
+
+
+def test_the_plan_tells_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(products, "LARGE", 1000)
+    schedule = CPU.lower(netdsl.loads(NET.format(optimizer=SGD)).schedule(), "f4")
+    large = sum(placed.size for placed in schedule.weights if str(placed.buffer) in LEFT)
+    assert memory(schedule, 16).gradients == 4 * (schedule.size - large)
+    note = Choices(schedule, training=True).get("dense1", "dweight")
+    assert note and (note.how, note.why) == (products.HOW, products.WHY)

@@ -59,7 +59,7 @@ def parts(schedule: Schedule, plan: Memory, batch: int) -> Iterator[str]:
     found = [
         ("arena", plan.arena, f"for a batch of {batch}: {shared}"),
         ("weights", plan.weights, f"{schedule.size:,} numbers"),
-        ("gradients", plan.gradients, ""),
+        ("gradients", plan.gradients, ", ".join(f"without {b}" for b in schedule.unheld)),
         ("optimizer", plan.optimizer, ", ".join(schedule.slots)),
         ("state", plan.state, ", ".join(dict.fromkeys(b.name for b, _ in schedule.states))),
         ("a thread", plan.work, "for each thread: what kernels use for themselves"),

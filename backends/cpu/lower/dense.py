@@ -13,7 +13,7 @@ from netdsl.backends.cpu.lower.conv import bias_gradient, distances, seen
 from netdsl.backends.cpu.lower.lazy import Source
 from netdsl.backends.cpu.lower.lowering import COUNT, Lowering
 from netdsl.backends.cpu.lower.norm import buffer_of, reads
-from netdsl.backends.cpu.lower.products import WHY, hold
+from netdsl.backends.cpu.lower.products import HOW, WHY, hold
 from netdsl.ops.dense import Dense
 from netdsl.schedule import Buffer, Call, Number, Operand
 
@@ -89,6 +89,7 @@ def backward(low: Lowering, call: Call) -> bool:
 def by_weight(low: Lowering, call: Call) -> bool:
     """``dweight``, and ``dbias`` with it; a large one is left to the optimizer."""
     if product := low.products.get(call.out.buffer):
+        low.told.decide(call, HOW, WHY)
         y = Source(product.y, None, None, call.out.buffer.tensor.dims[0], 0, -inf, inf)
         weigh(low, call, product.x, y, None)
         return True
@@ -96,7 +97,7 @@ def by_weight(low: Lowering, call: Call) -> bool:
     dy = low.source(buffer_of(call, "dy"))
     if call.out.buffer in low.products.parts:
         low.products[call.out.buffer] = hold(low, call, x, dy, bias)
-        low.told.decide(call, "product in the optimizer", WHY)
+        low.told.decide(call, HOW, WHY)
     else:
         weigh(low, call, x, dy, bias)
     return True

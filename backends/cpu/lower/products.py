@@ -14,7 +14,7 @@ from netdsl.schedule import Buffer, Call, Number, Operand, Schedule
 
 LARGE = 1 << 20
 """So many weights and more: below, the memory of their gradients is not worth a kernel."""
-WHY = "the gradient of 2^20 weights or more is not stored"
+HOW, WHY = "made in the optimizer", "gradients of 2^20 weights or more are not stored"
 
 
 @dataclass(frozen=True)
