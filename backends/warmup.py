@@ -60,11 +60,19 @@ def uncompiled(directory: Path, stems: list[str]) -> list[str]:
 
 def shares(directory: Path, stems: list[str], workers: int) -> list[list[str]]:
     """What each process compiles: the longest texts first, each for who has the least so far."""
-    size = {stem: (directory / f"{stem}.py").stat().st_size for stem in stems}
+    size = {stem: size_of(directory / f"{stem}.py") for stem in stems}
     found: list[list[str]] = [[] for _ in range(workers)]
     for stem in sorted(stems, key=lambda stem: -size[stem]):
         min(found, key=lambda share: sum(map(size.__getitem__, share))).append(stem)
     return found
+
+
+def size_of(path: Path) -> int:
+    """The bytes of a file; none if another process has removed it meanwhile."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def main(directory: str, *stems: str) -> None:
