@@ -8,7 +8,7 @@ the gradient, as large as the weights, is neither written nor held.
 from __future__ import annotations
 
 from netdsl.backends.cpu.dense_plan import BLOCK, HIGH, SIDE, block_numbers
-from netdsl.backends.cpu.dense_weight import PANELS, weight_block
+from netdsl.backends.cpu.dense_weight import PANELS, block_of, weight_block
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.optimizer import adam_part, sgd_part
 from netdsl.backends.override import task
@@ -31,12 +31,8 @@ def dense_update_memory():
 @routine
 def gradient_block(scratch, dbias, x, y, n, ci, co, t, high, wide):
     """Make the block of a task, behind the panels; its outputs and its inputs."""
-    panel, panels = 2 * LANES, -(-co // HIGH)
-    block, side, sides = t // wide, t % wide, -(-ci // panel)
-    begin, end = block * panels // high, (block + 1) * panels // high
-    o0, o1 = begin * co // panels, end * co // panels
-    i0, i1 = side * sides // wide * panel, min(ci, (side + 1) * sides // wide * panel)
-    sums = dbias if side == 0 else dbias[:0]
+    begin, end, o0, o1, i0, i1 = block_of(t, ci, co, high, wide)
+    sums = dbias if t % wide == 0 else dbias[:0]
     if sums.size:
         sums[o0:o1] = real(0)
     weight_block(

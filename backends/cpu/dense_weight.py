@@ -10,12 +10,13 @@ the samples, and `dense_weight_sum` adds the chunks.
 from __future__ import annotations
 
 from netdsl.backends.cpu.dense_plan import BLOCK, HIGH, SIDE, weight_numbers
-from netdsl.backends.cpu.lazy import fetch, put_vector, take_vector
+from netdsl.backends.cpu.lazy import fetch, put_or_add
 from netdsl.backends.cpu.machine import LANES
 from netdsl.backends.cpu.matmul import add_columns, copy_rows, product
+from netdsl.backends.cpu.rows import sum_of_rows
 from netdsl.backends.cpu.tile import packed_1, packed_2
 from netdsl.backends.override import task
-from netdsl.kernel import real, routine
+from netdsl.kernel import device, real, routine
 
 PITCH = (HIGH + 7) // 8 * 8
 """So far apart are the numbers of two samples in a panel of outputs."""
@@ -66,6 +67,16 @@ def pack_inputs(scratch, base, count, deep, x, at, x_step):
                 scratch, base + i * DEPTH + m * panel, panel, min(RUN, deep - m),
                 min(panel, count - i), x, at + m * x_step + i, x_step,
             )  # fmt: skip
+
+
+@device
+def block_of(t, ci, co, high, wide):
+    """The panels of outputs of a block, its outputs and its inputs: from where to where each."""
+    panel, panels = 2 * LANES, -(-co // HIGH)
+    block, side, sides = t // wide, t % wide, -(-ci // panel)
+    begin, end = block * panels // high, (block + 1) * panels // high
+    i0, i1 = side * sides // wide * panel, min(ci, (side + 1) * sides // wide * panel)
+    return begin, end, begin * co // panels, end * co // panels, i0, i1
 
 
 @routine
@@ -125,16 +136,13 @@ def dense_weight(
 ):
     """``out[o, i] = sum of dy[n, o] * x[n, i]``, or such sums of every chunk in ``parts``."""
     # fmt: on
-    panel, size, panels = 2 * LANES, co * ci, -(-co // HIGH)
-    sides = -(-ci // panel)
+    size = co * ci
     for t in range(first, last):
-        chunk, block, side = t // (high * wide), t // wide % high, t % wide
-        begin, end = block * panels // high, (block + 1) * panels // high
-        i0, i1 = side * sides // wide * panel, min(ci, (side + 1) * sides // wide * panel)
-        o0, o1 = begin * co // panels, end * co // panels
+        chunk = t // (high * wide)
+        begin, end, o0, o1, i0, i1 = block_of(t % (high * wide), ci, co, high, wide)
         c, c0 = (out, 0) if chunks == 1 else (parts, chunk * (size + co))
         sums = dbias if chunks == 1 else parts[c0 + size : c0 + size + co]
-        sums = sums if dbias.size and side == 0 else dbias[:0]
+        sums = sums if dbias.size and t % wide == 0 else dbias[:0]
         start = add if chunks == 1 else 0
         if sums.size and not start:
             sums[o0:o1] = real(0)
@@ -165,10 +173,5 @@ def dense_weight_sum(
         if t * FLAT >= size:
             begin, end, to, from_ = 0, dbias.size, dbias, size
         for i in range(begin, end, LANES):
-            left = end - i
-            total = take_vector(parts, from_ + i, left)
-            for chunk in range(1, chunks):
-                total = total + take_vector(parts, from_ + i + chunk * (size + co), left)
-            if add:
-                total = total + take_vector(to, i, left)
-            put_vector(to, i, total, left)
+            total = sum_of_rows(parts, from_ + i, size + co, chunks, end - i)
+            put_or_add(to, i, total, add, end - i)

@@ -88,8 +88,9 @@ def backward(low: Lowering, call: Call) -> bool:
 
 def by_weight(low: Lowering, call: Call) -> bool:
     """``dweight``, and ``dbias`` with it; a large one is left to the optimizer."""
-    if product := low.products.get(call.out.buffer):
+    if call.out.buffer in low.products.parts:
         low.told.decide(call, HOW, WHY)
+    if product := low.products.get(call.out.buffer):
         y = Source(product.y, None, None, call.out.buffer.tensor.dims[0], 0, -inf, inf)
         weigh(low, call, product.x, y, None)
         return True
@@ -97,7 +98,6 @@ def by_weight(low: Lowering, call: Call) -> bool:
     dy = low.source(buffer_of(call, "dy"))
     if call.out.buffer in low.products.parts:
         low.products[call.out.buffer] = hold(low, call, x, dy, bias)
-        low.told.decide(call, HOW, WHY)
     else:
         weigh(low, call, x, dy, bias)
     return True

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netdsl.backends.cpu.lower.lazy import COUNT, Source
 from netdsl.backends.cpu.lower.lowering import Lowering
@@ -36,19 +36,14 @@ class Products(dict[Buffer, Product]):
 
     def __init__(self, schedule: Schedule) -> None:
         super().__init__()
-        made = [call.out.buffer for call in schedule.backward]
         optimizers = {type(call.op) for call in schedule.update}
+        made = [call.out.buffer for call in schedule.backward if isinstance(call.op, Dense)]
+        gradients = ((replace(p.buffer, role="dweight"), p) for p in schedule.weights)
         self.parts = {
-            call.out.buffer: (placed.start, placed.start + placed.size)
-            for call in schedule.backward
-            if isinstance(call.op, Dense) and call.kernel.makes == "dweight"
-            for placed in schedule.weights
-            if call.out.buffer.owner == placed.buffer.owner
-            and call.out.buffer.name == placed.buffer.name
-            and placed.size >= LARGE
-            and made.count(call.out.buffer) == 1
-            and optimizers
-            and optimizers <= {SGD, Adam}
+            gradient: (placed.start, placed.start + placed.size)
+            for gradient, placed in gradients
+            if placed.size >= LARGE and len(placed.weight.dims) == 2
+            if made.count(gradient) == 1 and optimizers and optimizers <= {SGD, Adam}
         }
 
     def within(self, part: tuple[int, int]) -> list[Product]:
